@@ -1,0 +1,435 @@
+"""The command line: parse, call, print. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bovw import __version__
+from bovw.errors import BovwError
+from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
+from bovw.records import Box
+
+if TYPE_CHECKING:
+    from bovw.index import Index
+    from bovw.parallel import Progress
+    from bovw.vocab import Vocabulary
+
+# Everything heavier than click is imported by the command that uses it, so that --help is instant.
+
+F = TypeVar("F", bound=Callable[..., Any])
+SKIPPED = 3
+FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
+DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
+FOLDER = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Turns errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; no traceback reaches a user unless BOVW_DEBUG is set."""
+        # File names are bytes: those that are not UTF-8 are printed as they are.
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="surrogateescape")
+        try:
+            return super().invoke(ctx)
+        except BovwError as error:
+            raise _failure(str(error), error.exit_code) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except MemoryError as error:
+            raise _failure(
+                "out of memory: try fewer --jobs or a lower --max-descriptors"
+            ) from error
+        except OSError as error:
+            raise _failure(f"{error.filename or 'the disk'}: {error.strerror or error}") from error
+        except Exception as error:
+            if os.environ.get("BOVW_DEBUG"):
+                raise
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise _failure(
+                f"unexpected {text}; please report it (BOVW_DEBUG=1 shows where)"
+            ) from error
+
+
+def _failure(message: str, exit_code: int = 1) -> click.ClickException:
+    failure = click.ClickException(" ".join(message.splitlines()))
+    setattr(failure, "exit_code", exit_code)  # noqa: B010 - click declares it for the class
+    return failure
+
+
+class Region(click.ParamType[Box]):
+    """Four numbers: left, top, right, bottom."""
+
+    name = "x1,y1,x2,y2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Box:
+        """Read `x1,y1,x2,y2`."""
+        if isinstance(value, Box):
+            return value
+        try:
+            x1, y1, x2, y2 = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not x1,y1,x2,y2 in pixels, like 10,20,300,400", param, ctx)
+        return Box(x1, y1, x2, y2)
+
+
+class Skips:
+    """Names the images that cannot be used as they come up, and remembers that there were some."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, name: str, reason: str) -> None:
+        """Report one image."""
+        from bovw.results import printable
+
+        self.count += 1
+        click.echo(f"skipped {printable(name)}: {reason}", err=True)
+
+    def folder(self, error: OSError) -> None:
+        """Report a folder that cannot be read."""
+        self(str(error.filename), f"cannot be read: {error.strerror}")
+
+    def leave(self) -> None:
+        """Exit with the code that says that some images were skipped."""
+        if self.count:
+            click.echo(f"{self.count} skipped, the rest is done", err=True)
+            click.get_current_context().exit(SKIPPED)
+
+
+def _say(quiet: bool, text: str) -> None:
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def _progress(quiet: bool) -> Progress:
+    from bovw.parallel import silent
+
+    def bar(results: Iterable[Any], length: int, label: str) -> AbstractContextManager[Any]:
+        return click.progressbar(results, length=length, label=label, file=sys.stderr)
+
+    return silent if quiet or not sys.stderr.isatty() else bar
+
+
+def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all processors]"
+)
+index_option = click.option(
+    "--index", type=FOLDER, default=DEFAULT_INDEX, show_default=True, envvar="BOVW_INDEX",
+    help="The index's folder.",
+)  # fmt: skip
+rerank_option = click.option(
+    "--rerank", type=click.IntRange(min=0), default=SEARCH.rerank, show_default=True,
+    help="Images of the ranking's top to verify, 0 for none.",
+)  # fmt: skip
+scoring_option = click.option(
+    "--scoring", type=click.Choice(["tfidf"]), default=SEARCH.scoring, show_default=True,
+    help="How images are ranked before verification.",
+)  # fmt: skip
+training_options = _options(
+    click.option("--words", type=click.IntRange(min=1), default=WORDS.words, show_default=True,
+                 help="Visual words."),
+    click.option("--seed", type=click.IntRange(min=0), default=WORDS.seed, show_default=True,
+                 help="Seed of every random choice."),
+    click.option("--max-descriptors", type=click.IntRange(min=1), default=WORDS.max_descriptors,
+                 show_default=True, help="Descriptors to train on; bounds the memory."),
+)  # fmt: skip
+feature_options = _options(
+    click.option("--max-features", type=click.IntRange(min=1), default=FEATURES.max_features,
+                 show_default=True, help="Features kept of an image."),
+    click.option("--max-size", type=click.IntRange(min=16), default=FEATURES.max_size,
+                 show_default=True, help="Longest side in pixels that images are reduced to."),
+    click.option("--exclude", multiple=True, metavar="GLOB",
+                 help="Leave out what matches, like 'thumbs/*'. May be repeated."),
+)  # fmt: skip
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"auto_envvar_prefix": "BOVW", "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    r"""Find the same thing in photographs, and where in them it is.
+
+    \b
+    bovw index PHOTOS           makes an index of a folder, once
+    bovw query IMG --topk 20    finds images that show the same thing
+    bovw demo                   shows it all on drawn pictures
+
+    Every option can be given in the environment, like BOVW_QUERY_TOPK=3.
+    """
+
+
+@cli.command("build-vocab")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
+@click.option("--out", type=FOLDER, default=DEFAULT_VOCAB, show_default=True, envvar="BOVW_VOCAB",
+              help="The folder to write.")  # fmt: skip
+@training_options
+@feature_options
+@jobs_option
+@quiet_option
+def build_vocab(
+    folders: tuple[Path, ...], out: Path, words: int, seed: int, max_descriptors: int,
+    max_features: int, max_size: int, exclude: tuple[str, ...], jobs: int | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Train a vocabulary of visual words on images.
+
+    Example: bovw build-vocab photos --out bovw-vocab --words 65536
+    """
+    from bovw.build import build_vocabulary, training_bytes
+    from bovw.images import find_images
+
+    skips = Skips()
+    images = find_images(folders, exclude, skips.folder)
+    features = FeatureOptions(max_size=max_size, max_features=max_features)
+    options = VocabularyOptions(words=words, seed=seed, max_descriptors=max_descriptors)
+    megabytes = training_bytes(options) / 1e6
+    _say(quiet, f"{len(images)} images; training on {max_descriptors:,} descriptors at most, "
+                f"up to {megabytes:,.0f} MB of memory")  # fmt: skip
+    vocabulary = build_vocabulary(images, features, options, jobs, _progress(quiet), skips)
+    if len(vocabulary.words) < words:
+        click.echo(
+            f"{words:,} words asked, {len(vocabulary.words):,} made: there were only "
+            f"{vocabulary.settings['descriptors']:,} descriptors; give more images for more words",
+            err=True,
+        )
+    vocabulary.save(out)
+    _say(quiet, f"{len(vocabulary.words):,} words written to {out}")
+    skips.leave()
+
+
+@cli.command("index")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
+@index_option
+@click.option("--vocab", type=FOLDER, envvar="BOVW_VOCAB",
+              help="A vocabulary's folder.  [default: bovw-vocab where there is one, else one is "
+                   "trained on the same images]")  # fmt: skip
+@feature_options
+@jobs_option
+@quiet_option
+def make_index(
+    folders: tuple[Path, ...], index: Path, vocab: Path | None, max_features: int, max_size: int,
+    exclude: tuple[str, ...], jobs: int | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Index images, so that queries find them. An index that is there is replaced at the end.
+
+    Images are named by their path below the folder given.
+
+    Example: bovw index photos --index bovw-index
+    """
+    from bovw.build import build_index
+    from bovw.images import find_images
+
+    skips = Skips()
+    images = find_images(folders, exclude, skips.folder)
+    features = FeatureOptions(max_size=max_size, max_features=max_features)
+    vocabulary = _vocabulary(vocab, quiet)
+    made = build_index(
+        images, index, vocabulary, features, jobs=jobs, progress=_progress(quiet), on_skip=skips
+    )
+    size = sum(made.bytes().values())
+    _say(quiet, f"{len(made):,} images, {made.features:,} features, {made.meta['words']:,} words, "
+                f"{size / 1e6:,.1f} MB written to {index}")  # fmt: skip
+    skips.leave()
+
+
+def _vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
+    """Load the vocabulary asked for, or the one in its usual place, or none."""
+    from bovw.vocab import Vocabulary
+
+    if vocab is None and not DEFAULT_VOCAB.is_dir():
+        _say(quiet, "no vocabulary given: training one on these images")
+        return None
+    loaded = Vocabulary.load(vocab or DEFAULT_VOCAB)
+    _say(quiet, f"using the {len(loaded.words):,} words of {vocab or DEFAULT_VOCAB}")
+    return loaded
+
+
+@cli.command()
+@click.argument("images", nargs=-1, required=True, type=FOLDER, metavar="IMG...")
+@index_option
+@click.option("--topk", "-k", type=click.IntRange(min=1), default=20, show_default=True,
+              help="Hits to print.")  # fmt: skip
+@click.option("--region", type=Region(), help="Look only for this part of the image, in pixels.")
+@scoring_option
+@rerank_option
+@click.option("--no-rerank", is_flag=True, help="The same as --rerank 0.")
+@click.option("--format", "form", default="table", show_default=True,
+              type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
+@quiet_option
+def query(
+    images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
+    rerank: int, no_rerank: bool, form: str, quiet: bool,
+) -> None:  # fmt: skip
+    """Find the indexed images that show what IMG shows.
+
+    Hits with inliers are confirmed by geometry; the others only share visual words.
+
+    Example: bovw query photo.jpg --region 100,50,400,300 --topk 5 --format json
+    """
+    from bovw.errors import ImageError, QueryError
+    from bovw.index import Index
+    from bovw.results import WRITERS, Answer
+    from bovw.search import Searcher
+
+    if region and len(images) > 1:
+        raise click.UsageError("--region is a part of one image: give one IMG with it")
+    options = SearchOptions(scoring=scoring, rerank=0 if no_rerank else rerank)
+    searcher = Searcher(Index.open(index), options)
+    skips = Skips()
+    answers = []
+    with _progress(quiet or len(images) == 1)(images, len(images), "Querying") as paths:
+        for path in paths:
+            try:
+                answers.append(Answer(str(path), searcher.search(path, topk, region)))
+            except (ImageError, QueryError) as error:
+                if len(images) == 1:
+                    raise BovwError(f"{path}: {error}") from error
+                skips(str(path), str(error))
+    click.echo(WRITERS[form](answers), nl=False)
+    if not answers:
+        raise BovwError("not one of the images can be used as a query")
+    skips.leave()
+
+
+@cli.command("eval")
+@click.argument("dataset")
+@click.option("--images", type=FOLDER, required=True, help="The folder that holds the pictures.")
+@click.option("--truth", type=FOLDER, help="Ground truth file or folder.  [default: looked for in "
+                                           "and beside the images]")  # fmt: skip
+@click.option("--index", type=FOLDER, envvar="BOVW_INDEX",
+              help="An index of the data set; made where there is none.  [default: bovw-index "
+                   "where it fits, else a folder in bovw-eval]")  # fmt: skip
+@click.option("--vocab", type=FOLDER, envvar="BOVW_VOCAB",
+              help="A vocabulary to index with.  [default: bovw-vocab where there is one, else one "
+                   "is trained on the data set and called own]")  # fmt: skip
+@scoring_option
+@rerank_option
+@click.option("--ap", "form", type=click.Choice(["official", "rectangle"]), default="official",
+              show_default=True, help="Form of average precision.")  # fmt: skip
+@click.option("--query-mode", type=click.Choice(["keypoints", "crop"]),
+              help="Use a region's keypoints or its pixels.  [default: the set's]")  # fmt: skip
+@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table",
+              show_default=True)  # fmt: skip
+@click.option("--run", "run_file", type=FOLDER, help="Write the rankings as a TREC run.")
+@jobs_option
+@quiet_option
+def evaluate_dataset(
+    dataset: str, images: Path, truth: Path | None, index: Path | None, vocab: Path | None,
+    scoring: str, rerank: int, form: Any, query_mode: str | None, output: str,
+    run_file: Path | None, jobs: int | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Measure retrieval on oxford5k, paris6k, roxford5k, rparis6k, holidays, ukbench or a .json.
+
+    The index is made where it is missing, and kept for the next run.
+
+    Example: bovw eval oxford5k --images oxbuild_images --truth gt_files
+    """
+    from bovw.evaluation.protocols import load
+    from bovw.evaluation.run import as_text, evaluate
+    from bovw.results import Answer, as_trec
+    from bovw.search import Searcher
+
+    if index and vocab and (index / "catalog.sqlite").is_file():
+        raise click.UsageError("--index is there and has its own vocabulary: leave --vocab out")
+    loaded = load(dataset, images, truth)
+    skips = Skips()
+    opened = _dataset_index(loaded, images, index, vocab, jobs, quiet, skips)
+    searcher = Searcher(opened, SearchOptions(scoring=scoring, rerank=rerank))
+    result = evaluate(loaded, images, searcher, form, query_mode, _progress(quiet))
+    for outcome in result.outcomes:
+        if outcome.failure:
+            skips(outcome.query.id, outcome.failure)
+    if run_file:
+        answers = [Answer(outcome.query.id, outcome.hits) for outcome in result.outcomes]
+        run_file.write_text(as_trec(answers), encoding="utf-8")
+    click.echo(json.dumps(result.report(), indent=1) if output == "json" else as_text(result))
+    skips.leave()
+
+
+def _dataset_index(
+    loaded: Any, images: Path, index: Path | None, vocab: Path | None, jobs: int | None,
+    quiet: bool, skips: Skips,
+) -> Index:  # fmt: skip
+    """Open the index of a data set, made first where there is none."""
+    from bovw.build import build_index
+    from bovw.evaluation.run import find_index
+    from bovw.images import ImageFile
+
+    vocabulary = (
+        None if index and (index / "catalog.sqlite").is_file() else _vocabulary(vocab, quiet)
+    )
+    folder, found = find_index(loaded, images, index, DEFAULT_INDEX, vocabulary)
+    if found:
+        _say(quiet, f"using the index in {folder}")
+        return found
+    _say(quiet, f"indexing {len(loaded.database):,} images into {folder}")
+    files = [ImageFile(name, images / loaded.folder / name) for name in loaded.database]
+    return build_index(
+        files, folder, vocabulary, jobs=jobs, progress=_progress(quiet), on_skip=skips
+    )
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER, metavar="INDEX_OR_VOCAB")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table",
+              show_default=True)  # fmt: skip
+def info(folder: Path, form: str) -> None:
+    """Show what an index or a vocabulary holds, and whether its checksums hold.
+
+    Example: bovw info bovw-index --format json
+    """
+    from bovw.info import as_text, describe_folder
+
+    content = describe_folder(folder)
+    click.echo(json.dumps(content, indent=1) if form == "json" else as_text(content))
+    if content["damaged"]:
+        raise BovwError(f"{len(content['damaged'])} damaged files in {folder}: make it again")
+
+
+@cli.command()
+@click.option("--out", type=FOLDER, default=Path("bovw-demo"), show_default=True,
+              help="The folder to write.")  # fmt: skip
+def demo(out: Path) -> None:
+    """Draw a small collection, then train, index, query and evaluate on it.
+
+    Example: bovw demo --out bovw-demo
+    """
+    from bovw.synthetic import write_collection
+
+    _say(False, f"drawing pictures into {out}")
+    made = write_collection(out)
+    vocab, index, db = str(out / "vocab"), str(out / "index"), str(made.database)
+    picture = str(out / "queries" / "scene_03.jpg")
+    for command in (
+        ["build-vocab", db, "--out", vocab, "--words", "4096"],
+        ["index", db, "--index", index, "--vocab", vocab],
+        ["query", picture, "--index", index, "--topk", "6"],
+        ["eval", str(made.truth), "--images", str(out), "--index", index],
+    ):
+        click.echo(f"\n$ bovw {' '.join(command)}")
+        cli.main(command, standalone_mode=False)
+    click.echo(
+        f"\nNow your own: bovw index YOUR_PHOTOS, then bovw query IMG. Pictures are in {out}."
+    )

@@ -1,0 +1,39 @@
+"""Every error that bovw raises on purpose, as one tree.
+
+BovwError                    exit code 1
+├── ImageError               one image cannot be used: it is named and skipped
+├── FormatError              a vocabulary or an index on disk is damaged, newer, or does not fit
+├── DatasetError             ground truth that cannot be read, or that does not match the images
+├── QueryError               a query that cannot be answered: no features, region outside the image
+└── UsageError               arguments that contradict each other (exit code 2)
+
+Messages are single sentences for people: what happened, to which file, and what to do.
+"""
+
+
+class BovwError(Exception):
+    """The base of the tree; `exit_code` is what the command line leaves with."""
+
+    exit_code = 1
+
+
+class ImageError(BovwError):
+    """One image cannot be used; the message is the reason without the image's name."""
+
+
+class FormatError(BovwError):
+    """A vocabulary or index on disk is missing, damaged, of a newer format, or does not fit."""
+
+
+class DatasetError(BovwError):
+    """Ground truth cannot be read, or names images that are not there."""
+
+
+class QueryError(BovwError):
+    """A query cannot be answered."""
+
+
+class UsageError(BovwError):
+    """Arguments contradict each other."""
+
+    exit_code = 2

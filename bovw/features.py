@@ -1,0 +1,73 @@
+"""Stage 2: SIFT features of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bovw.images import Picture, check_region, read_picture, reduce_pixels
+from bovw.options import FeatureOptions
+from bovw.records import Box, Bytes, Features
+
+
+def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Features:
+    """Find SIFT features (Lowe, IJCV 2004), strongest response first where there are too many.
+
+    OpenCV's answer does not depend on its number of threads.
+    """
+    sift = cv2.SIFT_create(nfeatures=options.max_features, contrastThreshold=options.contrast)
+    points, descriptors = sift.detectAndCompute(picture.pixels, None)
+    if descriptors is None or not len(points):
+        return Features(
+            np.empty((0, 4), np.float32),
+            np.empty((0, 128), np.uint8),
+            picture.width,
+            picture.height,
+        )
+    keypoints = np.array([(*p.pt, p.size, p.angle) for p in points], np.float32)
+    keypoints[:, :2] = (keypoints[:, :2] + 0.5) * picture.scale - 0.5
+    keypoints[:, 2] *= picture.scale
+    # OpenCV keeps all the orientations of the weakest point, which may be some too many.
+    keep = slice(options.max_features)
+    return Features(
+        keypoints[keep], descriptors[keep].astype(np.uint8), picture.width, picture.height
+    )
+
+
+def describe_query(
+    image: Path | Bytes,
+    region: Box | None = None,
+    crop: bool = False,
+    options: FeatureOptions = FeatureOptions(),
+) -> tuple[Features, Box]:
+    """Return a query's features and its region in pixels of the whole upright image.
+
+    image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
+    region  left, top, right, bottom in pixels; None for the whole image
+    crop    cut the region's pixels out first and look at them as a picture of their own, instead of
+            keeping the features of the whole image that lie inside
+
+    Raises ImageError where the image cannot be used, QueryError for a region outside of it.
+    """
+    size = np.iinfo(np.int32).max if crop and region else options.max_size
+    whole = (
+        reduce_pixels(image, size) if isinstance(image, np.ndarray) else read_picture(image, size)
+    )
+    everything = Box(0, 0, whole.width, whole.height)
+    region = check_region(region, whole.width, whole.height) if region else everything
+    if crop and region != everything:
+        return _describe_crop(whole, region, options), region
+    features = describe(whole, options)
+    return (features if region == everything else features.inside(region)), region
+
+
+def _describe_crop(whole: Picture, region: Box, options: FeatureOptions) -> Features:
+    x1, y1 = int(region.x1), int(region.y1)
+    x2, y2 = int(np.ceil(region.x2)), int(np.ceil(region.y2))
+    pixels = np.ascontiguousarray(whole.pixels[y1:y2, x1:x2])
+    features = describe(reduce_pixels(pixels, options.max_size), options)
+    moved = features.keypoints + np.array([x1, y1, 0, 0], np.float32)
+    return replace(features, keypoints=moved, width=whole.width, height=whole.height)

@@ -1,0 +1,3 @@
+"""Stage 4: the inverted file on disk."""
+
+from bovw.index.reader import Index as Index

@@ -1,0 +1,133 @@
+"""Reading an index: a snapshot of its segments, names and statistics."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.errors import FormatError
+from bovw.index.catalog import FILE, Catalog, ImageRow
+from bovw.index.segment import Segment, file_sha256
+from bovw.index.statistics import Statistics
+from bovw.index.writer import IndexWriter
+from bovw.records import Ints
+
+
+class Index:
+    """An opened index, which later changes to its folder do not touch.
+
+    names     the indexed images by their numbers
+    folders   the absolute folder that each name is relative to
+    segments  their postings; `starts` [segments] is the number of each one's first image
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the index in `folder`; see `Index.open`."""
+        self.folder = Path(folder)
+        catalog = Catalog(self.folder)
+        try:
+            self.meta: dict[str, Any] = catalog.meta
+            self._segment_rows = catalog.segments()
+            indexed = catalog.indexed()
+        finally:
+            catalog.close()
+        if "vocabulary" not in self.meta:
+            raise FormatError(
+                f"the index in {folder} is not finished: index the images again with `bovw index`"
+            )
+        self.names = [name for name, _ in indexed]
+        self.folders = [below for _, below in indexed]
+        self.segments = [
+            Segment.open(self.folder / "segments" / str(row.id)) for row in self._segment_rows
+        ]
+        self.starts = np.cumsum([0, *(row.images for row in self._segment_rows)])[:-1]
+        self.statistics = Statistics.open(self.folder / self.meta["statistics"])
+        self._check_lengths()
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Index:
+        """Open the index in `folder`.
+
+        Raises FormatError where there is none, or it is damaged or of a newer format.
+        """
+        return cls(Path(folder))
+
+    @staticmethod
+    def create(
+        folder: Path | str, words: int, bits: int, fingerprint: str, options: dict[str, Any]
+    ) -> IndexWriter:
+        """Start an index whose postings are words of the vocabulary with that fingerprint.
+
+        Nothing in `folder` changes for readers before the writer commits.
+        """
+        return IndexWriter(Path(folder), words, bits, fingerprint, options)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def vocabulary_folder(self) -> Path:
+        """Where the index keeps its copy of the vocabulary."""
+        return self.folder / str(self.meta["vocabulary"])
+
+    @property
+    def features(self) -> int:
+        """How many features are indexed."""
+        return sum(row.features for row in self._segment_rows)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Width and height of every image in pixels: int32 [images, 2]."""
+        return np.concatenate([np.empty((0, 2), np.int32), *(s.sizes for s in self.segments)])
+
+    @cached_property
+    def name_order(self) -> npt.NDArray[np.int64]:
+        """Each image's place by name, int64 [images]: what breaks ties."""
+        order = np.empty(len(self), np.int64)
+        order[sorted(range(len(self)), key=self.names.__getitem__)] = np.arange(len(self))
+        return order
+
+    def images(self) -> list[ImageRow]:
+        """Read the catalog's row of every image, skipped ones too, by name."""
+        catalog = Catalog(self.folder)
+        try:
+            return catalog.images()
+        finally:
+            catalog.close()
+
+    def path(self, image: int) -> Path:
+        """Return where an image lay when it was indexed."""
+        return Path(self.folders[image]) / self.names[image]
+
+    def files(self) -> dict[str, str]:
+        """Return the SHA-256 of every file, by its path in the index, as the catalog has it."""
+        expected = {
+            f"segments/{row.id}/{name}": digest
+            for row in self._segment_rows
+            for name, digest in row.files.items()
+        }
+        place = self.meta["statistics"]
+        statistics = self.meta["statistics_files"].items()
+        return expected | {f"{place}/{name}": digest for name, digest in statistics}
+
+    def damaged_files(self) -> list[str]:
+        """Return the files that are missing or differ from their checksums; reads them all."""
+        return [n for n, digest in self.files().items() if file_sha256(self.folder / n) != digest]
+
+    def bytes(self) -> dict[str, int]:
+        """Return the size of every file but the vocabulary's, by its path in the index."""
+        return {name: (self.folder / name).stat().st_size for name in (FILE, *self.files())}
+
+    def _check_lengths(self) -> None:
+        for row, segment in zip(self._segment_rows, self.segments, strict=True):
+            lengths = {len(getattr(segment, n)) for n in ("images", "signatures", "positions")}
+            whole = lengths == {row.features} == {int(segment.offsets[-1])}
+            if not whole or len(segment.offsets) != self.meta["words"] + 1:
+                raise FormatError(
+                    f"{self.folder / 'segments' / str(row.id)} does not fit its catalog: "
+                    "index the images again with `bovw index`"
+                )

@@ -1,0 +1,139 @@
+"""One immutable segment: the postings of some images, in memory-mapped .npy files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.errors import FormatError
+from bovw.records import Bytes, Doubles, Features, Ints, Signatures
+
+# Steps of the stored scale in each octave, counted from the image's longest side downwards: 256 of
+# them reach to 1/4700 of it, finer than SIFT's smallest feature.
+SCALE_STEPS = 21
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Postings sorted by word, then image, then the feature's place in it.
+
+    offsets     int64 [words + 1]: the postings of word w are offsets[w] to offsets[w + 1]
+    images      int32 [n]: image number within the segment
+    signatures  uint64 [n, bits / 64]
+    positions   uint16 [n, 2]: x + 0.5 and y + 0.5 in 65,535ths of the image's longest side
+    frames      uint8 [n, 2]: scale in SCALE_STEPS an octave, angle in 256ths of a turn
+    sizes       int32 [images, 2]: width and height in pixels
+    """
+
+    offsets: npt.NDArray[np.int64]
+    images: Ints
+    signatures: Signatures
+    positions: npt.NDArray[np.uint16]
+    frames: Bytes
+    sizes: Ints
+
+    @classmethod
+    def open(cls, folder: Path) -> Segment:
+        """Map a segment's files; raises FormatError where one is missing or damaged."""
+        try:
+            arrays = {
+                # A plain view: kernels are compiled for arrays, not for np.memmap.
+                name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+                for name in cls.__dataclass_fields__
+            }
+        except (OSError, ValueError, EOFError) as error:
+            raise FormatError(
+                f"{folder} is damaged ({error}): index the images again with `bovw index`"
+            ) from error
+        return cls(**arrays)
+
+    def save(self, folder: Path) -> dict[str, str]:
+        """Write and flush the files into a new folder; return their SHA-256 by name."""
+        folder.mkdir(parents=True)
+        return {
+            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
+            for name in self.__dataclass_fields__
+        }
+
+    def keypoints(self, postings: npt.NDArray[np.int64]) -> Doubles:
+        """Return x, y, scale in pixels and angle in degrees of postings: float64 [n, 4]."""
+        longest = self.sizes[self.images[postings]].max(axis=1, initial=1)
+        frames = self.frames[postings].astype(np.float64)
+        keypoints = np.empty((len(postings), 4))
+        keypoints[:, :2] = self.positions[postings] * (longest / 65_535)[:, None] - 0.5
+        keypoints[:, 2] = longest * np.exp2((frames[:, 0] - 255) / SCALE_STEPS)
+        keypoints[:, 3] = frames[:, 1] * (360 / 256)
+        return keypoints
+
+
+class Gathering:
+    """Images on their way into a segment."""
+
+    def __init__(self, words: int, bits: int) -> None:
+        self._words = words
+        self._bits = bits
+        self._sizes: list[tuple[int, int]] = []
+        self._parts: list[tuple[Ints, Signatures, npt.NDArray[np.uint16], Bytes]] = []
+
+    def add(self, features: Features, ids: Ints, signatures: Signatures) -> int:
+        """Add one image whose features have words `ids` [n]; return its number."""
+        positions, frames = quantise(features)
+        self._parts.append((ids, signatures, positions, frames))
+        self._sizes.append((features.width, features.height))
+        return len(self._sizes) - 1
+
+    def segment(self) -> Segment:
+        """Sort everything gathered by word."""
+        columns = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)] or [
+            np.empty(0, np.int32),
+            np.empty((0, self._bits // 64), np.uint64),
+            np.empty((0, 2), np.uint16),
+            np.empty((0, 2), np.uint8),
+        ]
+        ids, signatures, positions, frames = columns
+        counts = [len(part[0]) for part in self._parts]
+        images = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        order = np.argsort(ids, kind="stable")
+        offsets = np.searchsorted(ids[order], np.arange(self._words + 1)).astype(np.int64)
+        sizes = np.array(self._sizes, np.int32).reshape(-1, 2)
+        return Segment(
+            offsets, images[order], signatures[order], positions[order], frames[order], sizes
+        )
+
+
+def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:
+    """Return positions and frames as a segment keeps them, 6 bytes a feature.
+
+    A place is then known to 1/65,535 of the longest side, a scale to 1.7 %, an angle to 0.7
+    degrees: well below SIFT's own errors.
+    """
+    longest = max(features.width, features.height)
+    places = np.rint((features.keypoints[:, :2] + 0.5) * (65_535 / longest))
+    octaves = np.log2(np.maximum(features.keypoints[:, 2], 1e-6) / longest)
+    scales = np.clip(np.rint(255 + SCALE_STEPS * octaves), 0, 255)
+    angles = np.rint(features.keypoints[:, 3] * (256 / 360)) % 256
+    frames = np.stack([scales, angles], axis=1).astype(np.uint8)
+    return np.clip(places, 0, 65_535).astype(np.uint16), frames
+
+
+def save_array(path: Path, array: npt.NDArray[Any]) -> str:
+    """Write a little-endian .npy file, flush it to the disk, and return its SHA-256."""
+    with path.open("xb") as file:
+        np.save(file, np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)))
+        file.flush()
+        os.fsync(file.fileno())
+    return file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256, or an empty string where there is no such file."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,62 @@
+"""What a ranking needs to know of the whole collection; rewritten with every commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bovw.errors import FormatError
+from bovw.index.kernels import add_squared_norms, count_images
+from bovw.index.segment import Segment, save_array
+from bovw.records import Floats
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Word weights and image norms.
+
+    weights  float32 [words]: idf squared, idf = log(1 + images / images with the word). The 1 keeps
+             a collection of one image, where every word is in every image, from weighing nothing.
+             The square draws rare words out further than the textbook's idf does: measured, it is
+             worth 1 to 3 points of every data set
+    norms    float32 [images]: L2 norms of the TF-IDF histograms sqrt(tf) * weight, never 0
+    """
+
+    weights: Floats
+    norms: Floats
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment], words: int) -> Statistics:
+        """Count them over all segments, in one pass each."""
+        images = sum(len(segment.sizes) for segment in segments)
+        frequencies = np.zeros(words, np.int64)
+        for segment in segments:
+            count_images(segment.offsets, segment.images, frequencies)
+        weights = np.log1p(images / np.maximum(frequencies, 1)) ** 2
+        squares = [np.zeros(len(segment.sizes)) for segment in segments]
+        for segment, into in zip(segments, squares, strict=True):
+            add_squared_norms(segment.offsets, segment.images, weights, into)
+        norms = np.sqrt(np.concatenate([*squares, np.empty(0)]))
+        norms[norms == 0] = 1
+        return cls(weights.astype(np.float32), norms.astype(np.float32))
+
+    def save(self, folder: Path) -> dict[str, str]:
+        """Write and flush the files into a new folder; return their SHA-256 by name."""
+        folder.mkdir(parents=True)
+        return {
+            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
+            for name in self.__dataclass_fields__
+        }
+
+    @classmethod
+    def open(cls, folder: Path) -> Statistics:
+        """Read them; raises FormatError where a file is missing or damaged."""
+        try:
+            return cls(np.load(folder / "weights.npy"), np.load(folder / "norms.npy"))
+        except (OSError, ValueError, EOFError) as error:
+            raise FormatError(
+                f"{folder} is damaged ({error}): index the images again with `bovw index`"
+            ) from error

@@ -1,0 +1,113 @@
+"""Building an index: gather images into segments, then commit everything at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bovw.errors import FormatError
+from bovw.index.catalog import FILE, Catalog, ImageRow, SegmentRow
+from bovw.index.segment import Gathering, Segment
+from bovw.index.statistics import Statistics
+from bovw.records import Features, Words
+
+# Features gathered in memory before they are written out: about 0.6 GB at 26 bytes each.
+SEGMENT_FEATURES = 20_000_000
+
+
+class IndexWriter:
+    """Replaces whatever an index holds, in one commit; until then the old one stays as it was.
+
+    folder       the index
+    words, bits  of the vocabulary whose words are added
+    fingerprint  of that vocabulary
+    options      how the images were described, for people and for later updates
+    """
+
+    def __init__(
+        self, folder: Path, words: int, bits: int, fingerprint: str, options: dict[str, Any]
+    ) -> None:
+        self._folder = Path(folder)
+        if self._folder.exists() and not self._is_index_or_empty():
+            raise FormatError(f"{folder} is not an index: give another folder to write to")
+        self._words = words
+        self._bits = bits
+        self._meta: dict[str, Any] = {
+            "words": words,
+            "bits": bits,
+            "fingerprint": fingerprint,
+            "options": options,
+        }
+        self._first = self._next_number()
+        self._gathering = Gathering(words, bits)
+        self._features = 0
+        self._rows: list[ImageRow] = []
+        self._segments: list[SegmentRow] = []
+
+    def add(self, row: ImageRow, features: Features, words: Words) -> None:
+        """Add an image with one word a feature; `row` needs no segment and number."""
+        number = self._gathering.add(features, words.ids[:, 0], words.signatures[:, 0])
+        segment = self._first + len(self._segments)
+        self._rows.append(replace(row, segment=segment, number=number))
+        self._features += len(features)
+        if self._features >= SEGMENT_FEATURES:
+            self._flush()
+
+    def skip(self, row: ImageRow) -> None:
+        """Put an image that cannot be used on record."""
+        self._rows.append(row)
+
+    def commit(self, save_vocabulary: Callable[[Path], None]) -> None:
+        """Make everything added since the start the index's content, then clear up the old.
+
+        save_vocabulary  writes the vocabulary into the folder given
+        """
+        self._flush()
+        vocabulary = f"vocabulary-{self._meta['fingerprint'][:16]}"
+        if not (self._folder / vocabulary).is_dir():
+            save_vocabulary(self._folder / vocabulary)
+        statistics = f"statistics/{self._first}"
+        segments = [Segment.open(self._folder / "segments" / str(s.id)) for s in self._segments]
+        files = Statistics.of(segments, self._words).save(self._folder / statistics)
+        places = {"vocabulary": vocabulary, "statistics": statistics, "statistics_files": files}
+        catalog = Catalog(self._folder, create=True)
+        with catalog.transaction():
+            catalog.replace({**self._meta, **places}, self._segments, self._rows)
+        catalog.close()
+        self._clear_up(vocabulary)
+
+    def _is_index_or_empty(self) -> bool:
+        return (self._folder / FILE).is_file() or all(
+            # What an interrupted first build leaves behind.
+            entry.name in ("segments", "statistics") or entry.name.startswith("vocabulary-")
+            for entry in self._folder.iterdir()
+        )
+
+    def _next_number(self) -> int:
+        used = [
+            int(entry.name)
+            for kind in ("segments", "statistics")
+            for entry in (self._folder / kind).glob("[0-9]*")
+        ]
+        return max(used, default=0) + 1
+
+    def _flush(self) -> None:
+        if not self._features and self._segments:
+            return
+        number = self._first + len(self._segments)
+        segment = self._gathering.segment()
+        files = segment.save(self._folder / "segments" / str(number))
+        self._segments.append(SegmentRow(number, len(segment.sizes), len(segment.images), files))
+        self._gathering = Gathering(self._words, self._bits)
+        self._features = 0
+
+    def _clear_up(self, vocabulary: str) -> None:
+        live = {str(segment.id) for segment in self._segments}
+        old = [p for p in (self._folder / "segments").iterdir() if p.name not in live]
+        old += [p for p in (self._folder / "statistics").iterdir() if p.name != str(self._first)]
+        old += [p for p in self._folder.glob("vocabulary-*") if p.name != vocabulary]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)

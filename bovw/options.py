@@ -1,0 +1,54 @@
+"""Every setting with its unit and its measured default, one frozen dataclass a stage.
+
+The command line takes its defaults from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Stage 2, SIFT."""
+
+    # Longest side in pixels that an image is reduced to before SIFT; smaller ones stay as they are.
+    max_size: int = 1024
+    # Features kept an image, by SIFT's response.
+    max_features: int = 4000
+    # OpenCV's contrast threshold: half of its default finds 1.4 times the features, in the dark and
+    # flat parts of a picture, where half of the matches between changed lights lie.
+    contrast: float = 0.02
+
+
+@dataclass(frozen=True)
+class VocabularyOptions:
+    """Stage 3, visual words."""
+
+    # Visual words; fewer are made where there are not 8 descriptors for each.
+    words: int = 65_536
+    # Seed of every random choice.
+    seed: int = 0
+    # Descriptors to train on, which bounds the memory: about 0.5 KB each.
+    max_descriptors: int = 2_000_000
+    # Rounds of Lloyd's algorithm after two-level clustering.
+    rounds: int = 2
+    # Bits of a Hamming signature, a multiple of 64 up to 128.
+    bits: int = 128
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Stages 5 and 6, ranking and verification."""
+
+    # How postings are scored; see bovw.ranking.SCORINGS.
+    scoring: str = "tfidf"
+    # Images verified, from the top of the ranking; 0 for none.
+    rerank: int = 100
+    # Visual words a query feature looks for tentative matches in.
+    matching_words: int = 5
+    # Farthest that the signatures of a tentative match may lie apart, as a share of their bits.
+    # Unrelated ones differ in half of their bits.
+    matching_distance: float = 0.4
+    # Inliers that confirm an image.
+    min_inliers: int = 5

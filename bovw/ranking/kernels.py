@@ -1,0 +1,24 @@
+"""Just-in-time kernels that score one segment's postings."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyped-def]
+    """Add to `scores` [images] the dot product of a query with every image of a segment.
+
+    A posting is one feature; an image's postings in a word are neighbours, so the length of the
+    run is its term frequency: score += weight(word) * sqrt(tf).
+    """
+    for i in range(len(words)):
+        position = offsets[words[i]]
+        end = offsets[words[i] + 1]
+        while position < end:
+            start = position
+            image = images[position]
+            while position < end and images[position] == image:
+                position += 1
+            scores[image] += weights[i] * np.sqrt(position - start)

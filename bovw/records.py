@@ -1,0 +1,107 @@
+"""The values that flow from stage to stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int32]
+Signatures = npt.NDArray[np.uint64]
+
+
+class Box(NamedTuple):
+    """An upright rectangle in pixels: left, top, right, bottom."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True)
+class Features:
+    """The local features of one image.
+
+    keypoints    float32 [n, 4]: x, y in pixels of the upright original image, scale in the same
+                 pixels, angle in degrees
+    descriptors  uint8 [n, 128]: SIFT as OpenCV gives it, before RootSIFT
+    width, height  of the upright original image in pixels
+    """
+
+    keypoints: Floats
+    descriptors: Bytes
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def inside(self, box: Box) -> Features:
+        """Return the features whose centres lie in `box`, its edges included."""
+        x, y = self.keypoints[:, 0], self.keypoints[:, 1]
+        keep = (x >= box.x1) & (x <= box.x2) & (y >= box.y1) & (y <= box.y2)
+        return Features(self.keypoints[keep], self.descriptors[keep], self.width, self.height)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The visual words of one image's features, nearest first.
+
+    ids         int32 [n, m]: m words a feature, 1 in the index and several for a query
+    signatures  uint64 [n, m, bits / 64]: the feature's Hamming signature in each of these words
+    """
+
+    ids: Ints
+    signatures: Signatures
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Images by descending score, ties by name.
+
+    images  int32 [k]: image numbers of the index
+    scores  float32 [k]
+    """
+
+    images: Ints
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One image found.
+
+    rank       from 1
+    name       the image's name in the index
+    path       where the image lay when it was indexed, absolute
+    score      what it is ranked by: comparable within one answer only
+    inliers    one-to-one matches that agree with `transform`; 0 where not verified
+    transform  float64 [3, 3], query pixels to pixels of this image; None where not verified
+    box        float64 [4, 2], the query region's corners carried into this image, clockwise from
+               the top left one; None where not verified
+    """
+
+    rank: int
+    name: str
+    path: str
+    score: float
+    inliers: int = 0
+    transform: Doubles | None = None
+    box: Doubles | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether geometry confirms the hit."""
+        return self.transform is not None

@@ -1,0 +1,125 @@
+"""Joins the stages for a query: features, words, ranking, verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from bovw.errors import FormatError, QueryError, UsageError
+from bovw.features import describe_query
+from bovw.index import Index
+from bovw.options import FeatureOptions, SearchOptions
+from bovw.parallel import available_jobs
+from bovw.ranking import SCORINGS
+from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Ranking
+from bovw.verification import Verified, verify_images
+from bovw.vocab import Vocabulary
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Answers queries on an opened index.
+
+    >>> searcher = Searcher(Index.open("bovw-index"))  # doctest: +SKIP
+    >>> hits = searcher.search("photo.jpg", topk=5)  # doctest: +SKIP
+    """
+
+    index: Index
+    options: SearchOptions = SearchOptions()
+
+    def __post_init__(self) -> None:
+        if self.options.scoring not in SCORINGS:
+            raise UsageError(
+                f"no scoring is called {self.options.scoring}: give {', '.join(SCORINGS)}"
+            )
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The index's own vocabulary; raises FormatError where it is not the one indexed with."""
+        vocabulary = Vocabulary.load(self.index.vocabulary_folder)
+        if vocabulary.fingerprint != self.index.meta["fingerprint"]:
+            raise FormatError(
+                f"{self.index.vocabulary_folder} is not the vocabulary the index was made with: "
+                "index the images again with `bovw index`"
+            )
+        return vocabulary
+
+    @property
+    def feature_options(self) -> FeatureOptions:
+        """How the indexed images were described, and queries are."""
+        return FeatureOptions(**self.index.meta["options"])
+
+    def search(
+        self, image: Path | str | Bytes, topk: int | None = 20, region: Box | None = None
+    ) -> list[Hit]:
+        """Return the `topk` images most likely to show what `image` shows; None for all.
+
+        image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
+        region  the part of it that is meant: left, top, right, bottom in pixels
+
+        Raises ImageError where the image cannot be used, QueryError where the region lies outside
+        of it or holds no features.
+        """
+        source = Path(image) if isinstance(image, str) else image
+        features, region = describe_query(source, region, options=self.feature_options)
+        return self.search_features(features, region)[:topk]
+
+    def search_features(self, features: Features, region: Box) -> list[Hit]:
+        """Return every indexed image as a hit, for features as `describe_query` returns them."""
+        if not len(features):
+            raise QueryError("the query has no features: give a larger or a less uniform part")
+        several = self.options.matching_words if self.options.rerank else 1
+        words = self.vocabulary.assign(features.descriptors, several, available_jobs())
+        score = SCORINGS[self.options.scoring]
+        scores = score(words, self.index.segments, self.index.statistics)
+        ranking = self._rank(scores)
+        verified = verify_images(
+            features,
+            words,
+            region,
+            self.index.segments,
+            ranking.images[: self.options.rerank],
+            self.index.statistics.weights,
+            self.options,
+        )
+        return self._hits(ranking, scores, verified, region)
+
+    def _rank(self, scores: Floats) -> Ranking:
+        order = np.lexsort((self.index.name_order, -scores)).astype(np.int32)
+        return Ranking(order, scores[order])
+
+    def _hits(
+        self, ranking: Ranking, scores: Floats, verified: list[Verified], region: Box
+    ) -> list[Hit]:
+        """Put verified images first; one more than the evidence keeps their scores above the rest.
+
+        A score that is a cosine is 1 at most.
+        """
+        hits = [
+            replace(
+                self._hit(v.image, scores),
+                score=1 + v.evidence + float(scores[v.image]),
+                inliers=v.inliers,
+                transform=v.transform,
+                box=carry(v.transform, region),
+            )
+            for v in verified
+        ]
+        confirmed = {v.image for v in verified}
+        hits += [self._hit(i, scores) for i in ranking.images.tolist() if i not in confirmed]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
+
+    def _hit(self, image: int, scores: Floats) -> Hit:
+        path = str(self.index.path(image))
+        return Hit(rank=0, name=self.index.names[image], path=path, score=float(scores[image]))
+
+
+def carry(transform: Doubles, region: Box) -> Doubles:
+    """Return where a transform puts a region's corners: float64 [4, 2], clockwise from top left."""
+    x1, y1, x2, y2 = region
+    corners = np.array([[x1, y1, 1], [x2, y1, 1], [x2, y2, 1], [x1, y2, 1]])
+    carried = corners @ transform.T
+    return carried[:, :2] / carried[:, 2:]

@@ -1,0 +1,66 @@
+"""Just-in-time kernels that find tentative matches in one segment."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def differing_bits(first, second):  # type: ignore[no-untyped-def]
+    """Return the Hamming distance of two signatures uint64 [bits / 64]."""
+    count = 0
+    for i in range(len(first)):
+        bits = first[i] ^ second[i]
+        bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+        pairs = np.uint64(0x3333333333333333)
+        bits = (bits & pairs) + ((bits >> np.uint64(2)) & pairs)
+        bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        count += (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def find_matches(offsets, images, signatures, words, query, slots, limit):  # type: ignore[no-untyped-def]
+    """Find the postings close to each query feature, sorted by the candidate they belong to.
+
+    offsets, images, signatures  of the segment
+    words    int32 [n, m], -1 for none; `query` uint64 [n, m, bits / 64]: signatures in them
+    slots    int32 [images]: each image's place among the candidates, -1 where it is none
+    limit    greatest Hamming distance
+
+    Returns (starts, features, postings, distances): candidate c has those from starts[c] to
+    starts[c + 1].
+    """
+    starts = np.zeros(slots.max() + 2, np.int64)
+    features = np.empty(0, np.int32)
+    postings = np.empty(0, np.int64)
+    distances = np.empty(0, np.int32)
+    # Once to count and once to fill: cheaper than sorting the matches afterwards.
+    for filling in (False, True):
+        if filling:
+            starts = np.cumsum(starts)
+            features = np.empty(starts[-1], np.int32)
+            postings = np.empty(starts[-1], np.int64)
+            distances = np.empty(starts[-1], np.int32)
+            free = starts.copy()
+        for i in range(words.shape[0]):
+            for j in range(words.shape[1]):
+                word = words[i, j]
+                if word < 0:
+                    continue
+                for posting in range(offsets[word], offsets[word + 1]):
+                    slot = slots[images[posting]]
+                    if slot < 0:
+                        continue
+                    distance = differing_bits(query[i, j], signatures[posting])
+                    if distance > limit:
+                        continue
+                    if filling:
+                        features[free[slot]] = i
+                        postings[free[slot]] = posting
+                        distances[free[slot]] = distance
+                        free[slot] += 1
+                    else:
+                        starts[slot + 1] += 1
+    return starts, features, postings, distances

@@ -1,0 +1,98 @@
+"""Tentative matches: features that share a visual word and whose signatures are close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.options import SearchOptions
+from bovw.records import Doubles, Features, Floats, Ints, Signatures, Words
+from bovw.verification.kernels import find_matches
+
+# Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
+# Douze, Schmid, "Improving bag-of-features for large scale image search", IJCV 2010.
+SIGMA = 0.25
+
+
+class Segment(Protocol):
+    """What matching reads of a segment."""
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where each word's postings begin: int64 [words + 1]."""
+
+    @property
+    def images(self) -> Ints:
+        """Image numbers within the segment, int32 [n]."""
+
+    @property
+    def signatures(self) -> Signatures:
+        """uint64 [n, bits / 64]."""
+
+    @property
+    def sizes(self) -> Ints:
+        """Width and height in pixels: int32 [images, 2]."""
+
+    def keypoints(self, postings: npt.NDArray[np.int64]) -> Doubles:
+        """Return x, y, scale and angle of postings: float64 [n, 4]."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The tentative matches of a query with one image, the most telling first.
+
+    query      float64 [n, 4]: x, y, scale, angle of the query's feature
+    found      float64 [n, 4]: of the image's
+    features   int32 [n]: the query's feature
+    postings   int64 [n]: the image's feature
+    weights    float64 [n]: idf times the Gaussian of the Hamming distance
+    """
+
+    query: Doubles
+    found: Doubles
+    features: Ints
+    postings: npt.NDArray[np.int64]
+    weights: Doubles
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+
+def tentative_matches(
+    features: Features,
+    words: Words,
+    segment: Segment,
+    candidates: npt.NDArray[np.integer],
+    weights: Floats,
+    options: SearchOptions,
+) -> Iterator[Matches]:
+    """Yield the matches of a query with each of the candidates, in their order.
+
+    words       several a feature
+    candidates  image numbers within the segment
+    weights     idf squared of every word
+    """
+    slots = np.full(len(segment.sizes), -1, np.int32)
+    slots[candidates] = np.arange(len(candidates))
+    bits = 64 * words.signatures.shape[2]
+    starts, rows, postings, distances = find_matches(
+        segment.offsets,
+        segment.images,
+        segment.signatures,
+        words.ids,
+        words.signatures,
+        slots,
+        int(options.matching_distance * bits),
+    )
+    shared = np.searchsorted(segment.offsets, postings, side="right") - 1
+    strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
+    query = features.keypoints.astype(np.float64)
+    found = segment.keypoints(postings)
+    for start, end in pairwise(starts):
+        own = start + np.argsort(-strengths[start:end], kind="stable")
+        yield Matches(query[rows[own]], found[own], rows[own], postings[own], strengths[own])

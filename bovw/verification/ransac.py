@@ -1,0 +1,169 @@
+"""Verification of one image's tentative matches by a planar transform.
+
+Every match proposes the similarity that carries its query frame onto its database frame (Philbin et
+al., CVPR 2007, section 3.2), so there is nothing to draw at random: all are tried, the most telling
+matches first. The best is refined on its inliers (Chum, Matas, Kittler, "Locally optimized RANSAC",
+DAGM 2003) to an affine map, then to a homography where that explains more.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+# Similarities tried: the rest are proposed by less telling matches.
+HYPOTHESES = 200
+# Distance within which a carried point agrees, as a share of the longest side of either picture:
+# wide for a similarity read off one frame, narrow for a map fitted to many.
+LOOSE = 0.03
+TIGHT = 0.012
+ROUNDS = 5
+# A match's own change of scale (in octaves) and turn (in degrees) against the whole map's.
+OCTAVES = 1.0
+DEGREES = 30.0
+# Inliers needed before a homography's two further unknowns are fitted.
+HOMOGRAPHY_INLIERS = 12
+# Weight of staying with the map before, for each match: decides what the inliers leave open, as
+# when they lie on one line.
+RIDGE = 1e-3
+
+
+@numba.njit(cache=True, nogil=True)
+def verify(query, found, features, postings, weights, query_side, found_side):  # type: ignore[no-untyped-def]
+    """Find the transform that most of the matches' weight agrees with.
+
+    query, found        float64 [n, 4]: x, y, scale, angle; most telling matches first
+    features, postings  [n]: which feature each end is; none is an inlier twice
+    weights             float64 [n]
+    query_side, found_side  longest sides of the two pictures in pixels
+
+    Returns (transform float64 [3, 3], query to found; inliers bool [n]).
+    """
+    octaves = np.log2(found[:, 2] / query[:, 2])
+    degrees = found[:, 3] - query[:, 3]
+    ends = np.stack((_ranks(features), _ranks(postings)), axis=1)
+    best = np.eye(3)
+    inliers = np.zeros(len(weights), np.bool_)
+    best_weight, chosen = 0.0, -1
+    for i in range(min(len(weights), HYPOTHESES)):
+        # A match that the best map explains would propose it again.
+        if inliers[i]:
+            continue
+        close = _compatible(octaves, degrees, i)
+        if weights[close].sum() <= best_weight:
+            continue
+        model = _similarity(query[i], found[i], octaves[i], degrees[i])
+        reach = LOOSE * min(found_side, query_side * 2.0 ** octaves[i])
+        agreeing = _inliers(model, query, found, ends, close, reach)
+        weight = weights[agreeing].sum()
+        if weight > best_weight:
+            best_weight, chosen = weight, i
+            best, inliers = model, agreeing
+    if chosen < 0:
+        return best, inliers
+    close = _compatible(octaves, degrees, chosen)
+    side = min(found_side, query_side * 2.0 ** octaves[chosen])
+    for step in range(ROUNDS):
+        reach = side * (LOOSE + (TIGHT - LOOSE) * min(1.0, (step + 1) / (ROUNDS - 2)))
+        best = _fit(best, query, found, inliers, 6)
+        inliers = _inliers(best, query, found, ends, close, reach)
+    if inliers.sum() >= HOMOGRAPHY_INLIERS:
+        model = _fit(best, query, found, inliers, 8)
+        agreeing = _inliers(model, query, found, ends, close, TIGHT * side)
+        if weights[agreeing].sum() > weights[inliers].sum():
+            best, inliers = model, agreeing
+    return best, inliers
+
+
+@numba.njit(cache=True, nogil=True)
+def _similarity(query, found, octaves, degrees):  # type: ignore[no-untyped-def]
+    """Return the similarity [3, 3] that carries one frame onto another."""
+    scale, turn = 2.0**octaves, np.radians(degrees)
+    a, b = scale * np.cos(turn), scale * np.sin(turn)
+    model = np.eye(3)
+    model[0, 0], model[0, 1], model[0, 2] = a, -b, found[0] - a * query[0] + b * query[1]
+    model[1, 0], model[1, 1], model[1, 2] = b, a, found[1] - b * query[0] - a * query[1]
+    return model
+
+
+@numba.njit(cache=True, nogil=True)
+def _compatible(octaves, degrees, i):  # type: ignore[no-untyped-def]
+    """Tell which matches change scale and turn about as match `i` does: bool [n]."""
+    close = np.empty(len(octaves), np.bool_)
+    for j in range(len(octaves)):
+        turn = abs(degrees[j] - degrees[i]) % 360.0
+        turn = min(turn, 360.0 - turn)
+        close[j] = abs(octaves[j] - octaves[i]) <= OCTAVES and turn <= DEGREES
+    return close
+
+
+@numba.njit(cache=True, nogil=True)
+def _inliers(model, query, found, ends, close, reach):  # type: ignore[no-untyped-def]
+    """Tell which matches `model` carries to within `reach`, one to one, earlier ones first."""
+    inliers = np.zeros(len(ends), np.bool_)
+    taken = np.zeros((len(ends), 2), np.bool_)
+    for j in range(len(ends)):
+        if not close[j]:
+            continue
+        x, y = query[j, 0], query[j, 1]
+        depth = model[2, 0] * x + model[2, 1] * y + model[2, 2]
+        if depth <= 0:
+            continue
+        right = (model[0, 0] * x + model[0, 1] * y + model[0, 2]) / depth - found[j, 0]
+        down = (model[1, 0] * x + model[1, 1] * y + model[1, 2]) / depth - found[j, 1]
+        near = right * right + down * down <= reach * reach
+        if near and not taken[ends[j, 0], 0] and not taken[ends[j, 1], 1]:
+            inliers[j] = taken[ends[j, 0], 0] = taken[ends[j, 1], 1] = True
+    return inliers
+
+
+@numba.njit(cache=True, nogil=True)
+def _ranks(values):  # type: ignore[no-untyped-def]
+    """Give equal values the same number, from 0: int64 [n]."""
+    return np.searchsorted(np.unique(values), values)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fit(model, query, found, inliers, unknowns):  # type: ignore[no-untyped-def]
+    """Fit an affine map (6 unknowns) or a homography (8) to the inliers by least squares.
+
+    Coordinates are centred and scaled first (Hartley, PAMI 1997). The ridge holds the solution near
+    `model`, which is returned where the fit folds the picture over.
+    """
+    rows = np.flatnonzero(inliers)
+    if len(rows) < 3:
+        return model
+    to_query, to_found = _normaliser(query[rows]), _normaliser(found[rows])
+    start = to_found @ model @ np.linalg.inv(to_query)
+    prior = (start / start[2, 2]).copy().reshape(9)[:unknowns].copy()
+    normal = np.eye(unknowns) * (RIDGE * len(rows))
+    right = prior * (RIDGE * len(rows))
+    for row in rows:
+        x = to_query[0, 0] * query[row, 0] + to_query[0, 2]
+        y = to_query[1, 1] * query[row, 1] + to_query[1, 2]
+        u = to_found[0, 0] * found[row, 0] + to_found[0, 2]
+        v = to_found[1, 1] * found[row, 1] + to_found[1, 2]
+        for equation, value in (
+            (np.array([x, y, 1.0, 0.0, 0.0, 0.0, -u * x, -u * y]), u),
+            (np.array([0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y]), v),
+        ):
+            part = equation[:unknowns]
+            normal += np.outer(part, part)
+            right += part * value
+    solution = np.eye(3)
+    flat = np.linalg.solve(normal, right)
+    for i in range(unknowns):
+        solution[i // 3, i % 3] = flat[i]
+    if np.linalg.det(solution) <= 0:
+        return model
+    fitted = np.linalg.inv(to_found) @ solution @ to_query
+    return fitted / fitted[2, 2] if fitted[2, 2] > 0 else model
+
+
+@numba.njit(cache=True, nogil=True)
+def _normaliser(points):  # type: ignore[no-untyped-def]
+    """Return the map [3, 3] that brings points to mean 0 and mean square 1 an axis."""
+    x, y = points[:, 0].mean(), points[:, 1].mean()
+    spread = np.sqrt((((points[:, 0] - x) ** 2 + (points[:, 1] - y) ** 2) / 2).mean())
+    scale = 1.0 / max(spread, 1e-9)
+    return np.array([[scale, 0.0, -scale * x], [0.0, scale, -scale * y], [0.0, 0.0, 1.0]])

@@ -1,0 +1,187 @@
+"""The vocabulary: a value that is trained or loaded whole, and its folder on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.errors import FormatError
+from bovw.options import VocabularyOptions
+from bovw.records import Bytes, Floats, Words
+from bovw.vocab.assign import Assigner
+from bovw.vocab.rootsift import rootsift
+from bovw.vocab.signatures import random_projection, sign
+from bovw.vocab.train import feasible_words, train_words
+
+FORMAT = 1
+ARRAYS = ("words.npy", "projection.npy", "sources.npy")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Visual words and the projection that signs features within them.
+
+    words       float32 [k, 128]: whole numbers, RootSIFT of norm 256
+    projection  float32 [bits, 128]: whole numbers, orthogonal directions
+    sources     uint64 [images], sorted: the first eight bytes of the SHA-256 of every image file
+                trained on, by which an evaluation tells its own vocabulary from an independent one
+    settings    how it was trained, for people to read
+    graph       the assignment graph's file, where one is kept
+    """
+
+    words: Floats
+    projection: Floats
+    sources: npt.NDArray[np.uint64]
+    settings: dict[str, Any] = field(default_factory=dict)
+    graph: Path | None = None
+
+    @classmethod
+    def train(
+        cls,
+        descriptors: Bytes,
+        options: VocabularyOptions = VocabularyOptions(),
+        sources: npt.NDArray[np.uint64] | None = None,
+        jobs: int = 1,
+    ) -> Vocabulary:
+        """Cluster SIFT descriptors uint8 [n, 128], n >= 1, into visual words.
+
+        Fewer than `options.words` are made where there are not 8 descriptors for each.
+        """
+        count = feasible_words(options.words, len(descriptors))
+        words = train_words(descriptors, count, options.seed, options.rounds, jobs)
+        projection = random_projection(options.bits, words.shape[1], options.seed)
+        settings = {**asdict(options), "words": len(words), "descriptors": len(descriptors)}
+        known = np.empty(0, np.uint64) if sources is None else np.unique(sources)
+        return cls(words, projection, known, settings)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a signature."""
+        return len(self.projection)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides a feature's words and signatures."""
+        digest = hashlib.sha256()
+        for array in (self.words, self.projection):
+            digest.update(repr(array.shape).encode())
+            digest.update(array.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def assigner(self) -> Assigner:
+        """The nearest-word search, read or built at first use."""
+        return Assigner(self.words, self.graph)
+
+    def assign(self, descriptors: Bytes, count: int = 1, jobs: int = 1) -> Words:
+        """Return the `count` nearest words of SIFT uint8 [n, 128], and the signatures in them."""
+        values = rootsift(descriptors)
+        ids = self.assigner.nearest(values, count, jobs)
+        return Words(ids, sign(values, self.words, ids, self.projection))
+
+    def save(self, folder: Path) -> None:
+        """Write the folder aside and move it into place; a vocabulary there is replaced.
+
+        Raises FormatError where `folder` is something else that would be lost.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
+            raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
+        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        aside.mkdir(parents=True)
+        try:
+            self._write(aside)
+            if folder.exists():
+                shutil.rmtree(folder)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        for name, array in zip(ARRAYS, self._stored(), strict=True):
+            np.save(folder / name, array)
+        self.assigner.save(folder / "graph.faiss")
+        manifest = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "bits": self.bits,
+            "settings": self.settings,
+            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, "graph.faiss")},
+        }
+        with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _stored(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.words.astype(np.uint8), self.projection.astype("<i2"), self.sources
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """Read a vocabulary's folder.
+
+        Raises FormatError where it is missing, damaged or of a newer format.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        try:
+            words, projection, sources = (np.load(folder / name) for name in ARRAYS)
+            graph = folder / "graph.faiss"
+            return cls(
+                words.astype(np.float32),
+                projection.astype(np.float32),
+                sources,
+                manifest["settings"],
+                graph if graph.is_file() else None,
+            )
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise _damaged(folder, error) from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a vocabulary's manifest; raises FormatError as `Vocabulary.load` does."""
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"no vocabulary in {folder}: make one with `bovw build-vocab DIR --out {folder}`"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    if version > FORMAT:
+        raise FormatError(
+            f"{folder} has vocabulary format {version}, this bovw reads up to {FORMAT}: "
+            "upgrade with `pip install -U bovw`"
+        )
+    return manifest
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Return the names of a vocabulary's files that are missing or differ from their checksums."""
+    expected = read_manifest(folder).get("checksums", {})
+    return [name for name, digest in expected.items() if _sha256(folder / name) != digest]
+
+
+def _damaged(folder: Path, error: Exception) -> FormatError:
+    return FormatError(
+        f"the vocabulary in {folder} is damaged ({error}): make it again with `bovw build-vocab`"
+    )
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

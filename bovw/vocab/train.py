@@ -1,0 +1,164 @@
+"""Clustering descriptors into visual words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+from joblib import Parallel, delayed
+from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
+
+from bovw.records import Bytes, Floats
+from bovw.vocab.assign import Assigner
+from bovw.vocab.rootsift import rootsift, whole
+
+# Up to here one flat k-means is quicker than two levels and their rounds.
+FLAT_WORDS = 1024
+# Fewer descriptors than this for each word leave words that stand for one feature's noise.
+DESCRIPTORS_A_WORD = 8
+# Descriptors for each coarse cell: its centre does not get better with more.
+COARSE_SAMPLE = 400
+BLOCK = 65_536
+
+
+def feasible_words(asked: int, descriptors: int) -> int:
+    """Return how many words `descriptors` descriptors can support, at most `asked`, at least 1."""
+    return max(1, min(asked, descriptors // DESCRIPTORS_A_WORD))
+
+
+def train_words(descriptors: Bytes, words: int, seed: int, rounds: int, jobs: int) -> Floats:
+    """Cluster SIFT [n, 128] into at most `words` visual words in RootSIFT space.
+
+    Small vocabularies come from one MiniBatchKMeans (Sculley, WWW 2010). Large ones in two levels,
+    coarse cells and then words inside each cell in proportion to its mass, followed by `rounds`
+    rounds of Lloyd's algorithm with approximate assignment (Philbin et al., CVPR 2007).
+
+    Returns float32 [k, 128]; k is less than `words` only where too few descriptors differ.
+    The result depends on the descriptors, their order and `seed`, never on `jobs`.
+    """
+    if words <= FLAT_WORDS:
+        centres = _cluster(rootsift(descriptors), words, seed)
+    else:
+        centres = _two_levels(descriptors, words, seed, jobs)
+    for _ in range(rounds):
+        centres = _lloyd_round(descriptors, centres, jobs)
+    centres = whole(centres)
+    _, first = np.unique(centres, axis=0, return_index=True)
+    return centres[np.sort(first)]
+
+
+def quantisation_error(descriptors: Bytes, words: Floats, jobs: int) -> float:
+    """Return the mean squared distance of SIFT [n, 128] to the word each is assigned to."""
+    assigner = Assigner(words)
+    total = 0.0
+    for values in _blocks(descriptors):
+        nearest = assigner.nearest(values, jobs=jobs)[:, 0]
+        total += float(np.square(values - words[nearest], dtype=np.float64).sum())
+    return total / max(len(descriptors), 1)
+
+
+def _blocks(descriptors: Bytes) -> Iterator[Floats]:
+    for start in range(0, len(descriptors), BLOCK):
+        yield rootsift(descriptors[start : start + BLOCK])
+
+
+def _cluster(values: Floats, words: int, seed: int) -> Floats:
+    """Run MiniBatchKMeans on float32 [n, 128], one thread so that sums have one order."""
+    if words >= len(values):
+        return values
+    model = MiniBatchKMeans(
+        n_clusters=words,
+        batch_size=max(1024, words),
+        init_size=min(len(values), 3 * words),
+        n_init=1,
+        max_iter=10,
+        max_no_improvement=None,
+        compute_labels=False,
+        random_state=seed,
+    )
+    with threadpool_limits(1), warnings.catch_warnings():
+        # Duplicate descriptors leave centres without members; the rounds move or merge them.
+        warnings.simplefilter("ignore")
+        centres: Floats = model.fit(values).cluster_centers_
+    return centres.astype(np.float32)
+
+
+def _two_levels(descriptors: Bytes, words: int, seed: int, jobs: int) -> Floats:
+    cells = round(words**0.5)
+    rng = np.random.default_rng(seed)
+    sample = rng.choice(
+        len(descriptors), min(len(descriptors), COARSE_SAMPLE * cells), replace=False
+    )
+    coarse = _cluster(rootsift(descriptors[np.sort(sample)]), cells, seed)
+    members = _members(descriptors, coarse, jobs)
+    counts = _in_proportion(np.array([len(m) for m in members]), words)
+    tasks = (
+        delayed(_cluster_cell)(descriptors[m], int(count), seed)
+        for m, count in zip(members, counts, strict=True)
+        if count
+    )
+    return np.concatenate(Parallel(n_jobs=jobs)(tasks))
+
+
+def _cluster_cell(descriptors: Bytes, words: int, seed: int) -> Floats:
+    return _cluster(rootsift(descriptors), words, seed)
+
+
+def _members(descriptors: Bytes, centres: Floats, jobs: int) -> list[npt.NDArray[np.intp]]:
+    """Return for each centre the rows of the descriptors assigned to it."""
+    assigner = Assigner(centres)
+    labels = np.concatenate([assigner.nearest(b, jobs=jobs)[:, 0] for b in _blocks(descriptors)])
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, len(centres))))
+
+
+def _in_proportion(masses: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64]:
+    """Share `total` among cells by their masses (largest remainders), no more than a mass."""
+    exact = masses * (total / masses.sum())
+    shares = np.floor(exact).astype(np.int64)
+    largest = np.argsort(shares - exact, kind="stable")[: total - shares.sum()]
+    shares[largest] += 1
+    capped: npt.NDArray[np.int64] = np.minimum(shares, masses)
+    return capped
+
+
+def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int) -> Floats:
+    """Move each centre to the mean of the descriptors assigned to it.
+
+    A centre without members is moved onto a descriptor of the largest clusters, so that no word is
+    lost to a bad start.
+    """
+    assigner = Assigner(centres)
+    sums = np.zeros(centres.shape, np.float64)
+    counts = np.zeros(len(centres), np.int64)
+    labels = []
+    for values in _blocks(descriptors):
+        nearest = assigner.nearest(values, jobs=jobs)[:, 0]
+        ones = np.ones(len(nearest), np.float32)
+        columns = np.arange(len(nearest))
+        membership = scipy.sparse.csr_array(
+            (ones, (nearest, columns)), (len(centres), len(nearest))
+        )
+        sums += membership @ values
+        counts += np.bincount(nearest, minlength=len(centres))
+        labels.append(nearest)
+    means = whole(sums / np.maximum(counts, 1)[:, None])
+    empty = np.flatnonzero(counts == 0)
+    means[empty] = _stand_ins(descriptors, np.concatenate(labels), counts, len(empty))
+    return means
+
+
+def _stand_ins(
+    descriptors: Bytes, labels: npt.NDArray[Any], counts: npt.NDArray[Any], wanted: int
+) -> Floats:
+    """Return one member of each of the `wanted` largest clusters, as new centres."""
+    largest = np.argsort(-counts, kind="stable")[:wanted]
+    first = np.full(len(counts), -1)
+    first[labels[::-1]] = np.arange(len(labels))[::-1]
+    rows = np.where(first[largest] >= 0, first[largest], 0)
+    return rootsift(descriptors[rows])
