@@ -17,7 +17,7 @@ from bovw.images import ImageFile, read_picture, sha256
 from bovw.index import Index
 from bovw.index.catalog import ImageRow
 from bovw.options import FeatureOptions, VocabularyOptions
-from bovw.parallel import Progress, available_jobs, in_order, silent
+from bovw.parallel import Progress, in_order, sensible_jobs, silent
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary
 
@@ -136,7 +136,7 @@ def build_vocabulary(
 
     on_skip  is told the name of each image that cannot be used, and the reason
     """
-    jobs = jobs or available_jobs()
+    jobs = sensible_jobs(jobs)
     described = sample(images, features, options, jobs, progress)
     for one in described.values():
         _report(one, on_skip)
@@ -160,7 +160,7 @@ def build_index(
 
     Raises BovwError where not one image can be used.
     """
-    jobs = jobs or available_jobs()
+    jobs = sensible_jobs(jobs)
     known: dict[str, Described] = {}
     if vocabulary is None:
         known = sample(images, features, options, jobs, progress)

@@ -5,30 +5,39 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bovw import __version__
+from bovw.cli_options import (
+    DEFAULT_INDEX,
+    DEFAULT_VOCAB,
+    FOLDER,
+    Region,
+    feature_options,
+    index_option,
+    jobs_option,
+    quiet_option,
+    rerank_option,
+    scoring_option,
+    training_options,
+)
 from bovw.errors import BovwError
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
-from bovw.records import Box
 
 if TYPE_CHECKING:
     from bovw.index import Index
     from bovw.parallel import Progress
+    from bovw.records import Box
     from bovw.vocab import Vocabulary
 
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
 
-F = TypeVar("F", bound=Callable[..., Any])
 SKIPPED = 3
-FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
-DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
-FOLDER = click.Path(path_type=Path)
 
 
 class Commands(click.Group):
@@ -65,22 +74,6 @@ def _failure(message: str, exit_code: int = 1) -> click.ClickException:
     failure = click.ClickException(" ".join(message.splitlines()))
     setattr(failure, "exit_code", exit_code)  # noqa: B010 - click declares it for the class
     return failure
-
-
-class Region(click.ParamType[Box]):
-    """Four numbers: left, top, right, bottom."""
-
-    name = "x1,y1,x2,y2"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Box:
-        """Read `x1,y1,x2,y2`."""
-        if isinstance(value, Box):
-            return value
-        try:
-            x1, y1, x2, y2 = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not x1,y1,x2,y2 in pixels, like 10,20,300,400", param, ctx)
-        return Box(x1, y1, x2, y2)
 
 
 class Skips:
@@ -121,56 +114,13 @@ def _progress(quiet: bool) -> Progress:
     return silent if quiet or not sys.stderr.isatty() else bar
 
 
-def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    def apply(function: F) -> F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return apply
-
-
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks.")
-jobs_option = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all processors]"
-)
-index_option = click.option(
-    "--index", type=FOLDER, default=DEFAULT_INDEX, show_default=True, envvar="BOVW_INDEX",
-    help="The index's folder.",
-)  # fmt: skip
-rerank_option = click.option(
-    "--rerank", type=click.IntRange(min=0), default=SEARCH.rerank, show_default=True,
-    help="Images of the ranking's top to verify, 0 for none.",
-)  # fmt: skip
-scoring_option = click.option(
-    "--scoring", type=click.Choice(["tfidf"]), default=SEARCH.scoring, show_default=True,
-    help="How images are ranked before verification.",
-)  # fmt: skip
-training_options = _options(
-    click.option("--words", type=click.IntRange(min=1), default=WORDS.words, show_default=True,
-                 help="Visual words."),
-    click.option("--seed", type=click.IntRange(min=0), default=WORDS.seed, show_default=True,
-                 help="Seed of every random choice."),
-    click.option("--max-descriptors", type=click.IntRange(min=1), default=WORDS.max_descriptors,
-                 show_default=True, help="Descriptors to train on; bounds the memory."),
-)  # fmt: skip
-feature_options = _options(
-    click.option("--max-features", type=click.IntRange(min=1), default=FEATURES.max_features,
-                 show_default=True, help="Features kept of an image."),
-    click.option("--max-size", type=click.IntRange(min=16), default=FEATURES.max_size,
-                 show_default=True, help="Longest side in pixels that images are reduced to."),
-    click.option("--exclude", multiple=True, metavar="GLOB",
-                 help="Leave out what matches, like 'thumbs/*'. May be repeated."),
-)  # fmt: skip
-
-
 @click.group(
     cls=Commands,
     context_settings={"auto_envvar_prefix": "BOVW", "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Find the same thing in photographs, and where in them it is.
+    """Find the same thing in photographs, and where in them it is.
 
     \b
     bovw index PHOTOS           makes an index of a folder, once
@@ -178,7 +128,7 @@ def cli() -> None:
     bovw demo                   shows it all on drawn pictures
 
     Every option can be given in the environment, like BOVW_QUERY_TOPK=3.
-    """
+    """  # noqa: D301 - click's mark for lines to keep must be the character itself
 
 
 @cli.command("build-vocab")
@@ -347,7 +297,8 @@ def evaluate_dataset(
     Example: bovw eval oxford5k --images oxbuild_images --truth gt_files
     """
     from bovw.evaluation.protocols import load
-    from bovw.evaluation.run import as_text, evaluate
+    from bovw.evaluation.report import as_text
+    from bovw.evaluation.run import evaluate
     from bovw.results import Answer, as_trec
     from bovw.search import Searcher
 
@@ -374,8 +325,7 @@ def _dataset_index(
 ) -> Index:  # fmt: skip
     """Open the index of a data set, made first where there is none."""
     from bovw.build import build_index
-    from bovw.evaluation.run import find_index
-    from bovw.images import ImageFile
+    from bovw.evaluation.database import database_files, find_index
 
     vocabulary = (
         None if index and (index / "catalog.sqlite").is_file() else _vocabulary(vocab, quiet)
@@ -385,7 +335,7 @@ def _dataset_index(
         _say(quiet, f"using the index in {folder}")
         return found
     _say(quiet, f"indexing {len(loaded.database):,} images into {folder}")
-    files = [ImageFile(name, images / loaded.folder / name) for name in loaded.database]
+    files = database_files(loaded, images)
     return build_index(
         files, folder, vocabulary, jobs=jobs, progress=_progress(quiet), on_skip=skips
     )

@@ -37,6 +37,12 @@ def available_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else joblib.cpu_count()
 
 
+def sensible_jobs(asked: int | None) -> int:
+    """Return the number of processes to use: all processors unless asked, and never many more."""
+    available = available_jobs()
+    return min(asked or available, 4 * available)
+
+
 def in_order(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
     """Yield `function(item)` for each item, in order, from `jobs` processes.
 

@@ -101,7 +101,7 @@ class Searcher:
         hits = [
             replace(
                 self._hit(v.image, scores),
-                score=1 + v.evidence + float(scores[v.image]),
+                score=1 + v.evidence,
                 inliers=v.inliers,
                 transform=v.transform,
                 box=carry(v.transform, region),

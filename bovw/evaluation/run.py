@@ -1,166 +1,19 @@
-"""Run a data set's queries on an index and measure the rankings."""
+"""Ask a data set's queries of an index."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from statistics import fmean, median
-from typing import Any, Literal
 
-import numpy as np
-
-from bovw.errors import DatasetError, ImageError, QueryError
-from bovw.evaluation.metrics import (
-    average_precision,
-    bootstrap_interval,
-    first_is_positive,
-    precision_at,
-    ukbench_score,
-)
-from bovw.evaluation.protocols import Dataset, Query
+from bovw.errors import ImageError, QueryError
+from bovw.evaluation.database import check_database
+from bovw.evaluation.protocols import Dataset
+from bovw.evaluation.report import ApForm, Evaluation, Outcome
 from bovw.features import describe_query
-from bovw.index import Index
-from bovw.index.catalog import FILE
 from bovw.parallel import Progress, silent
 from bovw.records import Hit
 from bovw.search import Searcher
-from bovw.vocab import Vocabulary
-
-ApForm = Literal["official", "rectangle"]
-PRECISIONS = (1, 5, 10)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One query's answer: all images of the data set ranked, and the seconds that it took."""
-
-    query: Query
-    hits: list[Hit]
-    ranking: list[str]
-    describe_seconds: float
-    search_seconds: float
-    failure: str | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a run measured; every figure of it says how it was made."""
-
-    dataset: Dataset
-    searcher: Searcher
-    outcomes: list[Outcome]
-    form: ApForm
-    mode: str
-
-    def precisions(self, setting: str) -> list[float | None]:
-        """Return every query's AP, None for one without positives in this setting."""
-        return [
-            average_precision(o.ranking, judged.positives, judged.junk, self.form)
-            if (judged := o.query.judgements[setting]).positives
-            else None
-            for o in self.outcomes
-        ]
-
-    def mean_ap(self, setting: str) -> float:
-        """Return the mean AP over the queries that have positives, 0 to 1."""
-        return fmean(ap for ap in self.precisions(setting) if ap is not None)
-
-    def interval(self, setting: str) -> tuple[float, float]:
-        """Return the 95 % bootstrap interval of the mean AP."""
-        pairs = zip(self.precisions(setting), self.outcomes, strict=True)
-        judged = [(ap, o.query.group) for ap, o in pairs if ap is not None]
-        return bootstrap_interval([ap for ap, _ in judged], [group for _, group in judged])
-
-    def recall_at_1(self, setting: str) -> float:
-        """Return the share of queries whose first image that is not ignored is a positive."""
-        judged = [(o.ranking, o.query.judgements[setting]) for o in self.outcomes]
-        return fmean(first_is_positive(r, j.positives, j.junk) for r, j in judged if j.positives)
-
-    def mean_precision_at(self, k: int, setting: str) -> float:
-        """Return mP@k as the revisited Oxford and Paris define it."""
-        judged = [(o.ranking, o.query.judgements[setting]) for o in self.outcomes]
-        return fmean(precision_at(r, j.positives, j.junk, k) for r, j in judged if j.positives)
-
-    @cached_property
-    def ukbench(self) -> float | None:
-        """The mean number of a query's four images among the first four, for UKBench."""
-        if self.dataset.score != "ukbench":
-            return None
-        return fmean(
-            ukbench_score(o.ranking, o.query.judgements["all"].positives) for o in self.outcomes
-        )
-
-    @cached_property
-    def vocabulary_source(self) -> tuple[str, int]:
-        """Return "own" or "independent", and how many database images it was trained on."""
-        digests = {int(row.sha256[:16], 16) for row in self.searcher.index.images() if row.sha256}
-        shared = len(digests & set(self.searcher.vocabulary.sources.tolist()))
-        return ("own" if shared else "independent"), shared
-
-    def report(self) -> dict[str, Any]:
-        """Return everything as plain values, ready for JSON."""
-        several = self.dataset.settings != ("all",)
-
-        def each(measure: Any) -> Any:
-            values = {setting: measure(setting) for setting in self.dataset.settings}
-            return values if several else values["all"]
-
-        report = {
-            "dataset": self.dataset.name,
-            "note": self.dataset.note,
-            "map": each(self.mean_ap),
-            "interval": each(self.interval),
-            "recall_at_1": each(self.recall_at_1),
-            "queries": [self._query_record(i, several) for i in range(len(self.outcomes))],
-            "milliseconds": {
-                "describe": 1e3 * median(o.describe_seconds for o in self.outcomes),
-                "search": 1e3 * median(o.search_seconds for o in self.outcomes),
-            },
-            "settings": self._settings(),
-        }
-        if several:
-            at = {
-                k: each(lambda setting, k=k: self.mean_precision_at(k, setting)) for k in PRECISIONS
-            }
-            report["mean_precision_at"] = at
-        if self.ukbench is not None:
-            report["ukbench"] = self.ukbench
-        return report
-
-    def _query_record(self, number: int, several: bool) -> dict[str, Any]:
-        values = {s: self._all_precisions[s][number] for s in self.dataset.settings}
-        outcome = self.outcomes[number]
-        record = {"id": outcome.query.id, "ap": values if several else values["all"]}
-        return record | ({"failure": outcome.failure} if outcome.failure else {})
-
-    @cached_property
-    def _all_precisions(self) -> dict[str, list[float | None]]:
-        return {setting: self.precisions(setting) for setting in self.dataset.settings}
-
-    def _settings(self) -> dict[str, Any]:
-        index = self.searcher.index
-        source, shared = self.vocabulary_source
-        options = self.searcher.options
-        return {
-            "scoring": options.scoring,
-            "rerank": options.rerank,
-            "ap": self.form,
-            "query_mode": self.mode,
-            "vocabulary": source,
-            "vocabulary_images_shared": shared,
-            "words": index.meta["words"],
-            "bits": index.meta["bits"],
-            "features": index.meta["options"],
-            "images": len(self.dataset.database),
-            "indexed": len(index),
-            "index": str(index.folder),
-            "bytes_per_image": sum(index.bytes().values()) / max(len(index), 1),
-        }
 
 
 def evaluate(
@@ -183,51 +36,6 @@ def evaluate(
     asked = _ask(dataset, images, searcher, mode == "crop")
     with progress(asked, len(dataset.queries), "Querying") as results:
         return Evaluation(dataset, searcher, list(results), form, mode)
-
-
-def find_index(
-    dataset: Dataset,
-    images: Path,
-    index: Path | None,
-    usual: Path,
-    vocabulary: Vocabulary | None,
-) -> tuple[Path, Index | None]:
-    """Return where the data set's index is or belongs, and the index itself if it is there.
-
-    index       the folder asked for; None for `usual` where that is an index of just these images
-                and this vocabulary, else for a folder in bovw-eval of this collection's own
-    vocabulary  that the index has to be made with; None for one trained on the data set
-
-    Raises DatasetError where `index` holds other images.
-    """
-    if index:
-        if not (index / FILE).is_file():
-            return index, None
-        opened = Index.open(index)
-        check_database(dataset, opened)
-        return index, opened
-    fingerprint = vocabulary.fingerprint if vocabulary else ""
-    key = "\0".join([str((images / dataset.folder).resolve()), fingerprint, *dataset.database])
-    own = Path("bovw-eval") / hashlib.sha256(os.fsencode(key)).hexdigest()[:12]
-    for folder in (usual, own):
-        if (folder / FILE).is_file():
-            opened = Index.open(folder)
-            fits = not vocabulary or opened.meta["fingerprint"] == fingerprint
-            if fits and {row.name for row in opened.images()} == set(dataset.database):
-                return folder, opened
-    return own, None
-
-
-def check_database(dataset: Dataset, index: Index) -> None:
-    """Raise DatasetError where `index` holds other images than `dataset` ranks."""
-    known = {row.name for row in index.images()}
-    if known == set(dataset.database):
-        return
-    missing, further = len(set(dataset.database) - known), len(known - set(dataset.database))
-    raise DatasetError(
-        f"{index.folder} is not an index of {dataset.name}: {missing} of its images are missing "
-        f"and {further} others are there; give another --index, which is made if it is not there"
-    )
 
 
 def _ask(dataset: Dataset, images: Path, searcher: Searcher, crop: bool) -> Iterator[Outcome]:
@@ -254,45 +62,3 @@ def _complete(hits: list[Hit], dataset: Dataset) -> list[str]:
     """Rank all images: those without features go last, in name order."""
     ranking = [hit.name for hit in hits]
     return ranking + sorted(set(dataset.database) - set(ranking))
-
-
-def as_text(evaluation: Evaluation) -> str:
-    """Write the figures for people, one query a line and the means below."""
-    report = evaluation.report()
-    settings = report["settings"]
-    lines = [f"{'AP':>8}  query"]
-    lines += [f"{_ap_cells(record['ap']):>8}  {record['id']}" for record in report["queries"]]
-    lines.append("")
-    for setting in evaluation.dataset.settings:
-        low, high = evaluation.interval(setting)
-        name = "" if setting == "all" else f" {setting}"
-        lines.append(
-            f"mAP{name}  {evaluation.mean_ap(setting):.4f}  (95 %: {low:.4f} to {high:.4f})"
-        )
-        lines.append(f"R@1{name}  {evaluation.recall_at_1(setting):.4f}")
-        if setting != "all":
-            values = (evaluation.mean_precision_at(k, setting) for k in PRECISIONS)
-            lines.append(f"mP@1,5,10{name}  " + "  ".join(f"{v:.4f}" for v in values))
-    if evaluation.ukbench is not None:
-        lines.append(f"UKBench score  {evaluation.ukbench:.3f} of 4")
-    source = f"{settings['vocabulary']}, trained on {settings['vocabulary_images_shared']} of them"
-    lines += [
-        "",
-        f"data set      {report['dataset']}: {settings['images']} images, "
-        f"{len(report['queries'])} queries",
-        f"vocabulary    {settings['words']} words, {source}",
-        f"scoring       {settings['scoring']}, verification of {settings['rerank']}",
-        f"AP form       {settings['ap']}, depth: all images; region: {settings['query_mode']}",
-        f"time a query  {report['milliseconds']['describe']:.0f} ms to describe, "
-        f"{report['milliseconds']['search']:.0f} ms to search (medians)",
-        f"size          {settings['bytes_per_image'] / 1000:.1f} kB an image, vocabulary apart",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _ap_cells(ap: Any) -> str:
-    values = ap.values() if isinstance(ap, dict) else [ap]
-    return " ".join(
-        "-" if np.isnan(v) else f"{v:.4f}"
-        for v in (np.nan if value is None else value for value in values)
-    )

@@ -123,11 +123,16 @@ class Index:
         return {name: (self.folder / name).stat().st_size for name in (FILE, *self.files())}
 
     def _check_lengths(self) -> None:
-        for row, segment in zip(self._segment_rows, self.segments, strict=True):
-            lengths = {len(getattr(segment, n)) for n in ("images", "signatures", "positions")}
-            whole = lengths == {row.features} == {int(segment.offsets[-1])}
-            if not whole or len(segment.offsets) != self.meta["words"] + 1:
-                raise FormatError(
-                    f"{self.folder / 'segments' / str(row.id)} does not fit its catalog: "
-                    "index the images again with `bovw index`"
-                )
+        """Raise FormatError where arrays are longer or shorter than the catalog says."""
+        words, columns = self.meta["words"], ("images", "signatures", "positions", "frames")
+        fits = [
+            {len(getattr(segment, name)) for name in columns} == {row.features}
+            and (len(segment.sizes), len(segment.offsets)) == (row.images, words + 1)
+            for row, segment in zip(self._segment_rows, self.segments, strict=True)
+        ]
+        lengths = (len(self.statistics.norms), len(self.statistics.weights))
+        if not all(fits) or lengths != (len(self.names), words):
+            raise FormatError(
+                f"the files of {self.folder} do not fit its catalog: index the images again with "
+                "`bovw index`"
+            )

@@ -41,17 +41,7 @@ class Segment:
     @classmethod
     def open(cls, folder: Path) -> Segment:
         """Map a segment's files; raises FormatError where one is missing or damaged."""
-        try:
-            arrays = {
-                # A plain view: kernels are compiled for arrays, not for np.memmap.
-                name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
-                for name in cls.__dataclass_fields__
-            }
-        except (OSError, ValueError, EOFError) as error:
-            raise FormatError(
-                f"{folder} is damaged ({error}): index the images again with `bovw index`"
-            ) from error
-        return cls(**arrays)
+        return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write and flush the files into a new folder; return their SHA-256 by name."""
@@ -80,6 +70,9 @@ class Gathering:
         self._bits = bits
         self._sizes: list[tuple[int, int]] = []
         self._parts: list[tuple[Ints, Signatures, npt.NDArray[np.uint16], Bytes]] = []
+
+    def __len__(self) -> int:
+        return len(self._sizes)
 
     def add(self, features: Features, ids: Ints, signatures: Signatures) -> int:
         """Add one image whose features have words `ids` [n]; return its number."""
@@ -120,6 +113,17 @@ def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:
     angles = np.rint(features.keypoints[:, 3] * (256 / 360)) % 256
     frames = np.stack([scales, angles], axis=1).astype(np.uint8)
     return np.clip(places, 0, 65_535).astype(np.uint16), frames
+
+
+def load_array(folder: Path, name: str) -> npt.NDArray[Any]:
+    """Map `name`.npy read-only; raises FormatError where it is missing or damaged."""
+    try:
+        # A plain view: kernels are compiled for arrays, not for np.memmap.
+        return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+    except Exception as error:  # a damaged header is parsed as Python, and fails in as many ways
+        raise FormatError(
+            f"{folder / name}.npy is damaged ({error}): index the images again with `bovw index`"
+        ) from error
 
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bovw.errors import FormatError
 from bovw.index.kernels import add_squared_norms, count_images
-from bovw.index.segment import Segment, save_array
+from bovw.index.segment import Segment, load_array, save_array
 from bovw.records import Floats
 
 
@@ -54,9 +53,4 @@ class Statistics:
     @classmethod
     def open(cls, folder: Path) -> Statistics:
         """Read them; raises FormatError where a file is missing or damaged."""
-        try:
-            return cls(np.load(folder / "weights.npy"), np.load(folder / "norms.npy"))
-        except (OSError, ValueError, EOFError) as error:
-            raise FormatError(
-                f"{folder} is damaged ({error}): index the images again with `bovw index`"
-            ) from error
+        return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})

@@ -33,6 +33,8 @@ class IndexWriter:
         self._folder = Path(folder)
         if self._folder.exists() and not self._is_index_or_empty():
             raise FormatError(f"{folder} is not an index: give another folder to write to")
+        if (self._folder / FILE).is_file():
+            Catalog(self._folder).close()  # refuses a newer format before the work, not after it
         self._words = words
         self._bits = bits
         self._meta: dict[str, Any] = {
@@ -80,9 +82,12 @@ class IndexWriter:
         self._clear_up(vocabulary)
 
     def _is_index_or_empty(self) -> bool:
+        if not self._folder.is_dir():
+            return False
         return (self._folder / FILE).is_file() or all(
             # What an interrupted first build leaves behind.
-            entry.name in ("segments", "statistics") or entry.name.startswith("vocabulary-")
+            entry.name in ("segments", "statistics")
+            or entry.name.startswith(("vocabulary-", ".vocabulary-", FILE))
             for entry in self._folder.iterdir()
         )
 
@@ -95,7 +100,7 @@ class IndexWriter:
         return max(used, default=0) + 1
 
     def _flush(self) -> None:
-        if not self._features and self._segments:
+        if not len(self._gathering) and self._segments:
             return
         number = self._first + len(self._segments)
         segment = self._gathering.segment()
@@ -108,6 +113,6 @@ class IndexWriter:
         live = {str(segment.id) for segment in self._segments}
         old = [p for p in (self._folder / "segments").iterdir() if p.name not in live]
         old += [p for p in (self._folder / "statistics").iterdir() if p.name != str(self._first)]
-        old += [p for p in self._folder.glob("vocabulary-*") if p.name != vocabulary]
+        old += [p for p in self._folder.glob("*vocabulary-*") if p.name != vocabulary]
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)

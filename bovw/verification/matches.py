@@ -48,15 +48,11 @@ class Matches:
 
     query      float64 [n, 4]: x, y, scale, angle of the query's feature
     found      float64 [n, 4]: of the image's
-    features   int32 [n]: the query's feature
-    postings   int64 [n]: the image's feature
     weights    float64 [n]: idf times the Gaussian of the Hamming distance
     """
 
     query: Doubles
     found: Doubles
-    features: Ints
-    postings: npt.NDArray[np.int64]
     weights: Doubles
 
     def __len__(self) -> int:
@@ -95,4 +91,4 @@ def tentative_matches(
     found = segment.keypoints(postings)
     for start, end in pairwise(starts):
         own = start + np.argsort(-strengths[start:end], kind="stable")
-        yield Matches(query[rows[own]], found[own], rows[own], postings[own], strengths[own])
+        yield Matches(query[rows[own]], found[own], strengths[own])

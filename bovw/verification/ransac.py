@@ -18,6 +18,9 @@ HYPOTHESES = 200
 LOOSE = 0.03
 TIGHT = 0.012
 ROUNDS = 5
+# Cells along a picture's longest side: features in one cell, 2 pixels of 1,024, are one place.
+# SIFT finds several orientations and scales at one spot, which prove no more than one.
+GRID = 512
 # A match's own change of scale (in octaves) and turn (in degrees) against the whole map's.
 OCTAVES = 1.0
 DEGREES = 30.0
@@ -29,19 +32,19 @@ RIDGE = 1e-3
 
 
 @numba.njit(cache=True, nogil=True)
-def verify(query, found, features, postings, weights, query_side, found_side):  # type: ignore[no-untyped-def]
+def verify(query, found, weights, query_side, found_side):  # type: ignore[no-untyped-def]
     """Find the transform that most of the matches' weight agrees with.
 
-    query, found        float64 [n, 4]: x, y, scale, angle; most telling matches first
-    features, postings  [n]: which feature each end is; none is an inlier twice
-    weights             float64 [n]
+    query, found  float64 [n, 4]: x, y, scale, angle; most telling matches first
+    weights       float64 [n]
     query_side, found_side  longest sides of the two pictures in pixels
 
-    Returns (transform float64 [3, 3], query to found; inliers bool [n]).
+    Returns (transform float64 [3, 3], query to found; inliers bool [n]). No two inliers lie at the
+    same place in either picture: they are one to one, and a spot with many features counts once.
     """
     octaves = np.log2(found[:, 2] / query[:, 2])
     degrees = found[:, 3] - query[:, 3]
-    ends = np.stack((_ranks(features), _ranks(postings)), axis=1)
+    ends = np.stack((_places(query, query_side), _places(found, found_side)), axis=1)
     best = np.eye(3)
     inliers = np.zeros(len(weights), np.bool_)
     best_weight, chosen = 0.0, -1
@@ -63,16 +66,25 @@ def verify(query, found, features, postings, weights, query_side, found_side):  
         return best, inliers
     close = _compatible(octaves, degrees, chosen)
     side = min(found_side, query_side * 2.0 ** octaves[chosen])
+    return _refine(best, query, found, weights, ends, close, side, inliers)
+
+
+@numba.njit(cache=True, nogil=True)
+def _refine(model, query, found, weights, ends, close, side, inliers):  # type: ignore[no-untyped-def]
+    """Fit an affine map, then where it explains more a homography, to ever closer inliers."""
     for step in range(ROUNDS):
         reach = side * (LOOSE + (TIGHT - LOOSE) * min(1.0, (step + 1) / (ROUNDS - 2)))
-        best = _fit(best, query, found, inliers, 6)
-        inliers = _inliers(best, query, found, ends, close, reach)
-    if inliers.sum() >= HOMOGRAPHY_INLIERS:
-        model = _fit(best, query, found, inliers, 8)
-        agreeing = _inliers(model, query, found, ends, close, TIGHT * side)
-        if weights[agreeing].sum() > weights[inliers].sum():
-            best, inliers = model, agreeing
-    return best, inliers
+        model = _fit(model, query, found, inliers, 6)
+        inliers = _inliers(model, query, found, ends, close, reach)
+    if inliers.sum() < HOMOGRAPHY_INLIERS:
+        return model, inliers
+    bent, agreeing = model, inliers
+    for _ in range(ROUNDS):
+        bent = _fit(bent, query, found, agreeing, 8)
+        agreeing = _inliers(bent, query, found, ends, close, TIGHT * side)
+    if weights[agreeing].sum() >= weights[inliers].sum():
+        return bent, agreeing
+    return model, inliers
 
 
 @numba.njit(cache=True, nogil=True)
@@ -118,9 +130,11 @@ def _inliers(model, query, found, ends, close, reach):  # type: ignore[no-untype
 
 
 @numba.njit(cache=True, nogil=True)
-def _ranks(values):  # type: ignore[no-untyped-def]
-    """Give equal values the same number, from 0: int64 [n]."""
-    return np.searchsorted(np.unique(values), values)
+def _places(points, side):  # type: ignore[no-untyped-def]
+    """Return the number of the fine grid's cell that each point lies in: int64 [n]."""
+    cells = np.floor(points[:, :2] * (GRID / side))
+    keys = cells[:, 0] * (4.0 * GRID) + cells[:, 1]
+    return np.searchsorted(np.unique(keys), keys)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -71,8 +71,6 @@ def _verified(image: int, matches: Matches, query_side: float, found_side: float
     transform, inliers = verify(
         matches.query,
         matches.found,
-        matches.features,
-        matches.postings,
         matches.weights,
         query_side,
         found_side,

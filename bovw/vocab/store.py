@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bovw.errors import FormatError
+from bovw.errors import BovwError, FormatError
 from bovw.options import VocabularyOptions
 from bovw.records import Bytes, Floats, Words
 from bovw.vocab.assign import Assigner
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
-from bovw.vocab.train import feasible_words, train_words
 
 FORMAT = 1
+GRAPH = "graph.faiss"
 ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 
 
@@ -55,8 +55,14 @@ class Vocabulary:
     ) -> Vocabulary:
         """Cluster SIFT descriptors uint8 [n, 128], n >= 1, into visual words.
 
-        Fewer than `options.words` are made where there are not 8 descriptors for each.
+        Fewer than `options.words` are made where there are not 8 descriptors for each. Raises
+        BovwError where there are none at all.
         """
+        if not len(descriptors):
+            raise BovwError("no descriptors to train on: give images that have features")
+        # Imported here because scikit-learn takes a second, which a query need not wait for.
+        from bovw.vocab.train import feasible_words, train_words
+
         count = feasible_words(options.words, len(descriptors))
         words = train_words(descriptors, count, options.seed, options.rounds, jobs)
         projection = random_projection(options.bits, words.shape[1], options.seed)
@@ -73,9 +79,9 @@ class Vocabulary:
     def fingerprint(self) -> str:
         """SHA-256 of what decides a feature's words and signatures."""
         digest = hashlib.sha256()
-        for array in (self.words, self.projection):
+        for array in self._stored()[:2]:
             digest.update(repr(array.shape).encode())
-            digest.update(array.astype("<f4").tobytes())
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -95,7 +101,8 @@ class Vocabulary:
         Raises FormatError where `folder` is something else that would be lost.
         """
         folder = Path(folder)
-        if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
+        empty = folder.is_dir() and not any(folder.iterdir())
+        if folder.exists() and not empty and not (folder / "manifest.json").is_file():
             raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
         aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         aside.mkdir(parents=True)
@@ -110,13 +117,13 @@ class Vocabulary:
     def _write(self, folder: Path) -> None:
         for name, array in zip(ARRAYS, self._stored(), strict=True):
             np.save(folder / name, array)
-        self.assigner.save(folder / "graph.faiss")
+        self.assigner.save(folder / GRAPH)
         manifest = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "bits": self.bits,
             "settings": self.settings,
-            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, "graph.faiss")},
+            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, GRAPH)},
         }
         with (folder / "manifest.json").open("w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1)
@@ -136,16 +143,20 @@ class Vocabulary:
         manifest = read_manifest(folder)
         try:
             words, projection, sources = (np.load(folder / name) for name in ARRAYS)
-            graph = folder / "graph.faiss"
-            return cls(
+            # A damaged graph could lead its reader anywhere; the words are enough to make it again.
+            graph = folder / GRAPH
+            loaded = cls(
                 words.astype(np.float32),
                 projection.astype(np.float32),
                 sources,
                 manifest["settings"],
-                graph if graph.is_file() else None,
+                graph if _sha256(graph) == manifest["checksums"][graph.name] else None,
             )
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            if loaded.fingerprint != manifest["fingerprint"]:
+                raise ValueError("its words are not those of its manifest")
+        except Exception as error:  # a damaged header is parsed as Python, and fails in many ways
             raise _damaged(folder, error) from error
+        return loaded
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -153,7 +164,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = manifest["format"]
+        version = int(manifest["format"])
     except FileNotFoundError as error:
         raise FormatError(
             f"no vocabulary in {folder}: make one with `bovw build-vocab DIR --out {folder}`"

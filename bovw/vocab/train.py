@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
-from joblib import Parallel, delayed
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
+from bovw.parallel import in_order
 from bovw.records import Bytes, Floats
 from bovw.vocab.assign import Assigner
 from bovw.vocab.rootsift import rootsift, whole
@@ -97,15 +98,16 @@ def _two_levels(descriptors: Bytes, words: int, seed: int, jobs: int) -> Floats:
     coarse = _cluster(rootsift(descriptors[np.sort(sample)]), cells, seed)
     members = _members(descriptors, coarse, jobs)
     counts = _in_proportion(np.array([len(m) for m in members]), words)
-    tasks = (
-        delayed(_cluster_cell)(descriptors[m], int(count), seed)
-        for m, count in zip(members, counts, strict=True)
+    cells_and_words = (
+        (descriptors[rows], int(count))
+        for rows, count in zip(members, counts, strict=True)
         if count
     )
-    return np.concatenate(Parallel(n_jobs=jobs)(tasks))
+    return np.concatenate(list(in_order(partial(_cluster_cell, seed), cells_and_words, jobs)))
 
 
-def _cluster_cell(descriptors: Bytes, words: int, seed: int) -> Floats:
+def _cluster_cell(seed: int, cell: tuple[Bytes, int]) -> Floats:
+    descriptors, words = cell
     return _cluster(rootsift(descriptors), words, seed)
 
 

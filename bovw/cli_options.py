@@ -1,0 +1,79 @@
+"""The options that several commands share; their defaults come from `bovw.options`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
+
+if TYPE_CHECKING:
+    from bovw.records import Box
+
+F = TypeVar("F", bound=Callable[..., Any])
+FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
+DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
+FOLDER = click.Path(path_type=Path)
+
+
+class Region(click.ParamType["Box"]):
+    """Four numbers: left, top, right, bottom."""
+
+    name = "x1,y1,x2,y2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Box:
+        """Read `x1,y1,x2,y2`."""
+        # Imported here because it needs NumPy, which doubles the time of `bovw --help`.
+        from bovw.records import Box
+
+        try:
+            x1, y1, x2, y2 = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not x1,y1,x2,y2 in pixels, like 10,20,300,400", param, ctx)
+        return Box(x1, y1, x2, y2)
+
+
+def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all processors]"
+)
+index_option = click.option(
+    "--index", type=FOLDER, default=DEFAULT_INDEX, show_default=True, envvar="BOVW_INDEX",
+    help="The index's folder.",
+)  # fmt: skip
+rerank_option = click.option(
+    "--rerank", type=click.IntRange(min=0), default=SEARCH.rerank, show_default=True,
+    help="Images of the ranking's top to verify, 0 for none.",
+)  # fmt: skip
+scoring_option = click.option(
+    "--scoring", type=click.Choice(["tfidf"]), default=SEARCH.scoring, show_default=True,
+    help="How images are ranked before verification.",
+)  # fmt: skip
+training_options = _options(
+    click.option("--words", type=click.IntRange(min=1), default=WORDS.words, show_default=True,
+                 help="Visual words."),
+    click.option("--seed", type=click.IntRange(min=0), default=WORDS.seed, show_default=True,
+                 help="Seed of every random choice."),
+    click.option("--max-descriptors", type=click.IntRange(min=1), default=WORDS.max_descriptors,
+                 show_default=True, help="Descriptors to train on; bounds the memory."),
+)  # fmt: skip
+feature_options = _options(
+    click.option("--max-features", type=click.IntRange(min=1), default=FEATURES.max_features,
+                 show_default=True, help="Features kept of an image."),
+    click.option("--max-size", type=click.IntRange(min=16), default=FEATURES.max_size,
+                 show_default=True, help="Longest side in pixels that images are reduced to."),
+    click.option("--exclude", multiple=True, metavar="GLOB",
+                 help="Leave out what matches, like 'thumbs/*'. May be repeated."),
+)  # fmt: skip

@@ -1,0 +1,64 @@
+"""The index of a data set's images: where it is, and whether it is the right one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from bovw.errors import DatasetError
+from bovw.evaluation.protocols import Dataset
+from bovw.images import ImageFile
+from bovw.index import Index
+from bovw.index.catalog import FILE
+from bovw.vocab import Vocabulary
+
+
+def find_index(
+    dataset: Dataset,
+    images: Path,
+    index: Path | None,
+    usual: Path,
+    vocabulary: Vocabulary | None,
+) -> tuple[Path, Index | None]:
+    """Return where the data set's index is or belongs, and the index itself if it is there.
+
+    index       the folder asked for; None for `usual` where that is an index of just these images
+                and this vocabulary, else for a folder in bovw-eval of this collection's own
+    vocabulary  that the index has to be made with; None for one trained on the data set
+
+    Raises DatasetError where `index` holds other images.
+    """
+    if index:
+        if not (index / FILE).is_file():
+            return index, None
+        opened = Index.open(index)
+        check_database(dataset, opened)
+        return index, opened
+    fingerprint = vocabulary.fingerprint if vocabulary else ""
+    key = "\0".join([str((images / dataset.folder).resolve()), fingerprint, *dataset.database])
+    own = Path("bovw-eval") / hashlib.sha256(os.fsencode(key)).hexdigest()[:12]
+    for folder in (usual, own):
+        if (folder / FILE).is_file():
+            opened = Index.open(folder)
+            fits = not vocabulary or opened.meta["fingerprint"] == fingerprint
+            if fits and {row.name for row in opened.images()} == set(dataset.database):
+                return folder, opened
+    return own, None
+
+
+def check_database(dataset: Dataset, index: Index) -> None:
+    """Raise DatasetError where `index` holds other images than `dataset` ranks."""
+    known = {row.name for row in index.images()}
+    if known == set(dataset.database):
+        return
+    missing, further = len(set(dataset.database) - known), len(known - set(dataset.database))
+    raise DatasetError(
+        f"{index.folder} is not an index of {dataset.name}: {missing} of its images are missing "
+        f"and {further} others are there; give another --index, which is made if it is not there"
+    )
+
+
+def database_files(dataset: Dataset, images: Path) -> list[ImageFile]:
+    """Return the data set's images as `build_index` takes them."""
+    return [ImageFile(name, images / dataset.folder / name) for name in dataset.database]

@@ -1,0 +1,45 @@
+"""One small drawn collection and its index, which the tests of several stages share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bovw.build import build_index
+from bovw.images import find_images
+from bovw.index import Index
+from bovw.options import FeatureOptions
+from bovw.search import Searcher
+from bovw.synthetic import Collection, write_collection
+
+# Fewer features than the default keep the tests quick.
+FEATURES = FeatureOptions(max_features=1000)
+
+
+@pytest.fixture(scope="session")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    folder = tmp_path_factory.mktemp("collection")
+    return write_collection(folder, scenes=6, views=3, distractors=4)
+
+
+@pytest.fixture(scope="session")
+def feature_options() -> FeatureOptions:
+    return FEATURES
+
+
+@pytest.fixture(scope="session")
+def index_folder(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("indexed") / "index"
+    build_index(find_images([collection.database]), folder, features=FEATURES, jobs=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def index(index_folder: Path) -> Index:
+    return Index.open(index_folder)
+
+
+@pytest.fixture(scope="session")
+def searcher(index: Index) -> Searcher:
+    return Searcher(index)

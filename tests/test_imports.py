@@ -1,0 +1,114 @@
+"""Who imports whom, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import bovw
+
+PACKAGE = Path(bovw.__file__).parent
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+STAGES = ("images", "features", "vocab", "index", "ranking", "verification", "results")
+SHARED = {"records", "options", "errors", "parallel"}
+# Stage 2 describes the Picture that stage 1 decodes, and opens queries by itself.
+EXCEPTIONS = {"features": {"images"}}
+# What looks at a whole run leaves joining these to search.
+JOINED_BY_SEARCH = {"ranking", "verification"}
+HOMES = {
+    "click": lambda file: file.startswith("cli"),
+    "faiss": lambda file: file.startswith("vocab/"),
+    "sqlite3": lambda file: file.startswith("index/"),
+    "numba": lambda file: file.rpartition("/")[2] in ("kernels.py", "ransac.py"),
+}
+HEAVY = ("cv2", "scipy", "sklearn", "numba", "faiss", "PIL")
+
+
+def imported(file: str) -> Iterator[str]:
+    """Yield the modules that a file imports anywhere in it; `from a import b` gives a.b too."""
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import: name the module in full"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parts(file: str) -> set[str]:
+    """Return the modules directly below bovw that a file imports from."""
+    names = (name.split(".") for name in imported(file) if name.startswith("bovw."))
+    return {name[1] for name in names} - set(bovw.__all__) - {"__version__"}
+
+
+def part_of(file: str) -> str:
+    return file.partition("/")[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if part_of(f) in STAGES])
+def test_a_stage_imports_no_other(file: str) -> None:
+    stage = part_of(file)
+    assert parts(file) <= SHARED | {stage} | EXCEPTIONS.get(stage, set())
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if part_of(f) in SHARED])
+def test_what_is_shared_imports_no_stage(file: str) -> None:
+    assert parts(file) <= SHARED
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if part_of(f) in ("evaluation", "report")])
+def test_evaluation_and_report_use_search(file: str) -> None:
+    assert parts(file).isdisjoint(JOINED_BY_SEARCH)
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(("cli", "__main__"))])
+def test_only_the_command_line_imports_the_command_line(file: str) -> None:
+    assert not [part for part in parts(file) if part.startswith("cli")]
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_has_one_home(library: str) -> None:
+    users = [f for f in FILES if library in {name.partition(".")[0] for name in imported(f)}]
+    assert [user for user in users if not HOMES[library](user)] == []
+
+
+def loaded_after(code: str, modules: tuple[str, ...]) -> list[str]:
+    """Return which of the modules a new interpreter has loaded after running `code`."""
+    script = f"{code}\nimport sys\nprint(*({set(modules)!r} & sys.modules.keys()), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.split()
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_after("import bovw", (*HEAVY, "numpy", "click", "joblib")) == []
+
+
+@pytest.mark.skipif(find_spec("bovw.cli") is None, reason="there is no command line yet")
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['bovw', '--help']\n"
+        "from bovw.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as left:\n    assert not left.code"
+    )
+    assert loaded_after(code, HEAVY) == []
+
+
+@pytest.mark.parametrize("name", bovw.__all__)
+def test_public_names_load(name: str) -> None:
+    assert getattr(bovw, name).__name__ == name
+    assert name in dir(bovw)
+
+
+def test_no_other_name_loads() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        bovw.nothing  # noqa: B018

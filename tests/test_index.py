@@ -1,0 +1,358 @@
+"""Stage 4: what goes into an index comes out again, and a commit happens whole or not at all."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bovw.errors import FormatError
+from bovw.index import Index, writer
+from bovw.index.catalog import FILE, FORMAT, Catalog, ImageRow
+from bovw.index.segment import Gathering, Segment, quantise
+from bovw.index.statistics import Statistics
+from bovw.records import Features, Words
+
+WORDS = 30
+ODD_NAMES = (
+    "plain.jpg",
+    "a\nnew line.jpg",
+    'it\'s "quoted"; --.jpg',
+    "ünïcode/東京.jpg",
+    "not utf-8 \udcff\udc80.jpg",
+    "50% #1? & more.jpg",
+)
+ARRAYS = tuple(f"{name}.npy" for name in Segment.__dataclass_fields__)
+
+
+def random_features(rng: np.random.Generator, count: int, size: tuple[int, int]) -> Features:
+    # The smallest scale that a segment tells apart is 1/4700 of the longest side.
+    scales = max(size) * 2 ** rng.uniform(-12, -2, count)
+    x, y = rng.uniform(0, size[0] - 1, count), rng.uniform(0, size[1] - 1, count)
+    keypoints = np.stack([x, y, scales, rng.uniform(0, 360, count)], axis=1).astype(np.float32)
+    return Features(keypoints, np.zeros((count, 128), np.uint8), *size)
+
+
+def random_words(rng: np.random.Generator, count: int) -> Words:
+    ids = rng.integers(0, WORDS, (count, 1)).astype(np.int32)
+    return Words(ids, rng.integers(0, 2**63, (count, 1, 2)).astype(np.uint64))
+
+
+def random_images(count: int, seed: int = 0) -> list[tuple[Features, Words]]:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 40, count).tolist()
+    return [(random_features(rng, n, (640, 480)), random_words(rng, n)) for n in counts]
+
+
+def gathered(images: Sequence[tuple[Features, Words]]) -> Segment:
+    gathering = Gathering(WORDS, 128)
+    for features, words in images:
+        gathering.add(features, words.ids[:, 0], words.signatures[:, 0])
+    return gathering.segment()
+
+
+def row_of(name: str, features: int = 0, folder: str = "/photos/") -> ImageRow:
+    return ImageRow(name, folder, 1234, 5678, "ab" * 32, 640, 480, features, "ok")
+
+
+def save_vocabulary(folder: Path) -> None:
+    folder.mkdir()
+
+
+def start(folder: Path, names: Sequence[str], seed: int = 0) -> writer.IndexWriter:
+    """Add images of random features, without a commit."""
+    started = Index.create(folder, WORDS, 128, "f" * 64, {"max_size": 1024})
+    for name, (features, words) in zip(names, random_images(len(names), seed), strict=True):
+        started.add(row_of(name, len(features)), features, words)
+    return started
+
+
+def written(folder: Path, names: Sequence[str], seed: int = 0) -> Index:
+    start(folder, names, seed).commit(save_vocabulary)
+    return Index.open(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    written(tmp_path / "index", ["a.jpg", "b.jpg", "c.jpg"])
+    return tmp_path / "index"
+
+
+# Segments
+
+
+@pytest.mark.parametrize("size", [(640, 480), (16, 4000), (100_000, 300)])
+def test_geometry_comes_back_within_its_steps(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    features = random_features(rng, 500, size)
+    ids = np.zeros(500, np.int32)
+    gathering = Gathering(1, 128)
+    gathering.add(features, ids, np.zeros((500, 2), np.uint64))
+    stored = gathering.segment().keypoints(np.arange(500))
+    assert np.abs(stored[:, :2] - features.keypoints[:, :2]).max() <= 0.6 * max(size) / 65_535
+    ratio = stored[:, 2] / features.keypoints[:, 2]
+    assert np.abs(np.log2(ratio)).max() <= 0.501 / 21
+    turn = np.abs(stored[:, 3] - features.keypoints[:, 3])
+    assert np.minimum(turn, 360 - turn).max() <= 180 / 256 + 1e-3
+
+
+def test_geometry_at_the_limits() -> None:
+    keypoints = [[-0.5, -0.5, 1e-9, 360], [639.5, 479.5, 5000, 0], [-9, 900, 0, 359.9]]
+    features = Features(np.array(keypoints, np.float32), np.zeros((3, 128), np.uint8), 640, 480)
+    positions, frames = quantise(features)
+    assert positions.tolist() == [[0, 0], [65_535, 49_151], [0, 65_535]]
+    assert frames.tolist() == [[0, 0], [255, 0], [0, 0]]
+
+
+def test_segment_agrees_with_a_dictionary_of_lists() -> None:
+    images = random_images(12)
+    postings = defaultdict(list)
+    for number, (features, words) in enumerate(images):
+        positions, frames = quantise(features)
+        for i, word in enumerate(words.ids[:, 0].tolist()):
+            row = (number, *words.signatures[i, 0], *positions[i], *frames[i])
+            postings[word].append([int(value) for value in row])
+    segment = gathered(images)
+    columns = (segment.images[:, None], segment.signatures, segment.positions, segment.frames)
+    for word in range(WORDS):
+        own = slice(segment.offsets[word], segment.offsets[word + 1])
+        rows = zip(*(column[own].tolist() for column in columns), strict=True)
+        assert [[v for part in row for v in part] for row in rows] == postings[word]
+    assert segment.sizes.tolist() == [[640, 480]] * 12
+
+
+def test_segment_without_images() -> None:
+    segment = gathered([])
+    assert segment.offsets.tolist() == [0] * (WORDS + 1)
+    assert segment.keypoints(np.empty(0, np.int64)).shape == (0, 4)
+
+
+def test_segment_on_disk_is_the_same(tmp_path: Path) -> None:
+    segment = gathered(random_images(5))
+    segment.save(tmp_path / "1")
+    opened = Segment.open(tmp_path / "1")
+    for name in Segment.__dataclass_fields__:
+        first, second = getattr(segment, name), getattr(opened, name)
+        assert first.dtype == second.dtype
+        assert np.array_equal(first, second)
+
+
+# Statistics
+
+
+def slow_statistics(images: Sequence[tuple[Features, Words]]) -> tuple[list[float], list[float]]:
+    """Return weights and norms by the formulas, from lists of words."""
+    lists = [words.ids[:, 0].tolist() for _, words in images]
+    weights = []
+    for word in range(WORDS):
+        frequency = sum(word in words for words in lists)
+        weights.append(math.log(1 + len(lists) / max(frequency, 1)) ** 2)
+    norms = [
+        math.sqrt(sum(weights[w] ** 2 * words.count(w) for w in set(words))) or 1.0
+        for words in lists
+    ]
+    return weights, norms
+
+
+def test_statistics_agree_with_their_formulas() -> None:
+    images = random_images(20)
+    weights, norms = slow_statistics(images)
+    for parts in ([images], [images[:7], images[7:8], images[8:]]):
+        statistics = Statistics.of([gathered(part) for part in parts], WORDS)
+        assert np.allclose(statistics.weights, weights, rtol=1e-6)
+        assert np.allclose(statistics.norms, norms, rtol=1e-6)
+
+
+def test_statistics_do_not_depend_on_segments() -> None:
+    images = random_images(20)
+    whole = Statistics.of([gathered(images)], WORDS)
+    parts = Statistics.of([gathered(images[:9]), gathered(images[9:])], WORDS)
+    assert whole.weights.tobytes() == parts.weights.tobytes()
+    assert whole.norms.tobytes() == parts.norms.tobytes()
+
+
+def test_statistics_of_nothing() -> None:
+    assert np.isfinite(Statistics.of([gathered([])], WORDS).weights).all()
+    assert len(Statistics.of([], WORDS).norms) == 0
+
+
+# The index
+
+
+def test_index_has_what_was_added(folder: Path) -> None:
+    index = Index.open(folder)
+    assert index.names == ["a.jpg", "b.jpg", "c.jpg"]
+    assert len(index) == 3
+    assert index.path(1) == Path("/photos/b.jpg")
+    assert index.sizes.tolist() == [[640, 480]] * 3
+    assert index.meta["options"] == {"max_size": 1024}
+    assert index.features == sum(row.features for row in index.images())
+    assert index.damaged_files() == []
+    assert all(index.bytes().values())
+
+
+def test_names_come_back_as_they_were(tmp_path: Path) -> None:
+    place = tmp_path / "an odd %41 #? ü.index"
+    started = start(place, ODD_NAMES)
+    below = "/ph\udcffotos/"
+    skipped = ImageRow("bad\n\udcfe.jpg", below, None, None, None, 0, 0, 0, "skipped", "grün")
+    started.skip(skipped)
+    started.commit(save_vocabulary)
+    index = Index.open(place)
+    assert index.names == list(ODD_NAMES)
+    rows = {row.name: row for row in index.images()}
+    assert rows.keys() == {*ODD_NAMES, skipped.name}
+    assert rows[skipped.name] == skipped
+    assert rows["plain.jpg"].segment is not None
+    ordered = sorted(range(len(index)), key=index.name_order.__getitem__)
+    assert [index.names[i] for i in ordered] == sorted(ODD_NAMES)
+
+
+def test_without_a_commit_the_old_index_answers(folder: Path) -> None:
+    before = Index.open(folder).files()
+    start(folder, ["x.jpg", "y.jpg"], seed=1)
+    index = Index.open(folder)
+    assert index.names == ["a.jpg", "b.jpg", "c.jpg"]
+    assert index.files() == before
+    assert index.damaged_files() == []
+
+
+@pytest.mark.parametrize("moment", ["vocabulary", "statistics", "catalog"])
+def test_a_failed_commit_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    if moment == "statistics":
+        monkeypatch.setattr(Statistics, "save", fail)
+    if moment == "catalog":
+        insert = Catalog.replace
+        monkeypatch.setattr(Catalog, "replace", lambda *a: (insert(*a), fail()))
+    started = Index.create(folder, WORDS, 128, "e" * 64, {})
+    features, words = random_images(1, seed=1)[0]
+    started.add(row_of("x.jpg", len(features)), features, words)
+    with pytest.raises(OSError, match="no space left"):
+        started.commit(fail if moment == "vocabulary" else save_vocabulary)
+    monkeypatch.undo()
+    index = Index.open(folder)
+    assert index.names == ["a.jpg", "b.jpg", "c.jpg"]
+    assert index.meta["fingerprint"] == "f" * 64
+    assert index.damaged_files() == []
+    # The next one is not disturbed by what this one left, and clears it up.
+    assert written(folder, ["z.jpg"]).names == ["z.jpg"]
+    assert len(list((folder / "segments").iterdir())) == 1
+    assert [p.name for p in folder.glob("vocabulary-*")] == [f"vocabulary-{'f' * 16}"]
+
+
+def test_an_opened_index_outlives_its_replacement(folder: Path) -> None:
+    old = Index.open(folder)
+    before = [segment.keypoints(np.arange(5)).tolist() for segment in old.segments]
+    new = written(folder, ["x.jpg"], seed=1)
+    assert new.names == ["x.jpg"]
+    assert old.names == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [segment.keypoints(np.arange(5)).tolist() for segment in old.segments] == before
+
+
+def test_replacing_leaves_nothing_of_the_old(folder: Path) -> None:
+    written(folder, ["x.jpg"], seed=1)
+    kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*.npy")}
+    assert kept == {name for name in Index.open(folder).files() if name.endswith(".npy")}
+
+
+def test_an_interrupted_first_build_is_no_obstacle(tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    start(place, ["a.jpg"])._flush()
+    with pytest.raises(FormatError, match="no index in"):
+        Index.open(place)
+    assert written(place, ["b.jpg"]).names == ["b.jpg"]
+
+
+def test_an_unfinished_catalog_is_told(tmp_path: Path) -> None:
+    Catalog(tmp_path, create=True).close()
+    with pytest.raises(FormatError, match="finished"):
+        Index.open(tmp_path)
+
+
+def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(FormatError, match="not an index"):
+        Index.create(tmp_path, WORDS, 128, "f", {})
+
+
+def test_newer_format_is_refused_by_number(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", [str(FORMAT + 1)])
+    with pytest.raises(FormatError, match=f"format {FORMAT + 1}.*pip install -U bovw"):
+        Index.open(folder)
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, halve, empty])
+@pytest.mark.parametrize("name", [*ARRAYS, "weights.npy", "norms.npy"])
+def test_damage_is_told_in_one_line(
+    folder: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    path = next(folder.rglob(name))
+    damage(path)
+    with pytest.raises(FormatError, match="index the images again") as caught:
+        Index.open(folder)
+    assert str(path.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_catalog_is_told(folder: Path) -> None:
+    (folder / FILE).write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    with pytest.raises(FormatError, match="damaged"):
+        Index.open(folder)
+
+
+def test_a_segment_of_another_index_is_told(folder: Path, tmp_path: Path) -> None:
+    written(tmp_path / "other", ["x.jpg"], seed=5)
+    stranger = next((tmp_path / "other").rglob("images.npy"))
+    next(folder.rglob("images.npy")).write_bytes(stranger.read_bytes())
+    with pytest.raises(FormatError, match="do not fit its catalog"):
+        Index.open(folder)
+
+
+@pytest.mark.parametrize("name", [*ARRAYS, "weights.npy", "norms.npy"])
+def test_a_flipped_byte_is_found(folder: Path, name: str) -> None:
+    index = Index.open(folder)
+    path = next(folder.rglob(name))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert index.damaged_files() == [path.relative_to(folder).as_posix()]
+
+
+def test_the_same_images_give_the_same_files(folder: Path, tmp_path: Path) -> None:
+    again = written(tmp_path / "again", ["a.jpg", "b.jpg", "c.jpg"])
+    assert again.files() == Index.open(folder).files()
+
+
+def test_many_segments_hold_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{n}.jpg" for n in range(20)]
+    whole = written(tmp_path / "whole", names)
+    monkeypatch.setattr(writer, "SEGMENT_FEATURES", 50)
+    parts = written(tmp_path / "parts", names)
+    assert len(parts.segments) > 4
+    assert parts.names == whole.names
+    assert parts.features == whole.features
+    assert parts.statistics.norms.tobytes() == whole.statistics.norms.tobytes()
+    assert (
+        parts.starts.tolist()
+        == np.cumsum([0, *(len(s.sizes) for s in parts.segments)])[:-1].tolist()
+    )

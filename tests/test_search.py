@@ -1,0 +1,247 @@
+"""Collections built and searched whole: what was drawn is found, however it is asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bovw.build import build_index, build_vocabulary
+from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageError
+from bovw.images import find_images
+from bovw.index import Index, writer
+from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
+from bovw.records import Box, Hit
+from bovw.search import Searcher, carry
+from bovw.synthetic import Collection, scene_box
+
+Build = Callable[..., Index]
+
+
+@pytest.fixture
+def build(feature_options: FeatureOptions, searcher: Searcher, tmp_path: Path) -> Build:
+    """Index a folder with the shared vocabulary, which saves training one."""
+
+    def built(folder: Path, name: str = "index", **options: object) -> Index:
+        given = {"vocabulary": searcher.vocabulary, "features": feature_options, "jobs": 1}
+        return build_index(find_images([folder]), tmp_path / name, **{**given, **options})
+
+    return built
+
+
+@pytest.fixture
+def photos(collection: Collection, tmp_path: Path) -> Path:
+    """A folder with two views of one scene and one of another."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, name in enumerate(("scene_00/view_0", "scene_00/view_1", "scene_01/view_0")):
+        shutil.copy(collection.database / f"{name}.jpg", folder / f"{number}.jpg")
+    return folder
+
+
+def same(first: list[Hit], second: list[Hit]) -> bool:
+    def plain(hit: Hit) -> tuple[object, ...]:
+        arrays = (None if a is None else a.tolist() for a in (hit.transform, hit.box))
+        return (hit.rank, hit.name, hit.score, hit.inliers, *arrays)
+
+    return [plain(hit) for hit in first] == [plain(hit) for hit in second]
+
+
+# Finding
+
+
+@pytest.mark.parametrize("rerank", [100, 0])
+def test_every_query_finds_its_own_scene_first(
+    index: Index, collection: Collection, rerank: int
+) -> None:
+    searcher = Searcher(index, SearchOptions(rerank=rerank))
+    for query in collection.queries:
+        hits = searcher.search(collection.root / query.name, topk=3)
+        assert {hit.name for hit in hits} == {v.name for v in collection.views_of(query.scene)}
+        assert all(hit.verified == (rerank > 0) for hit in hits)
+
+
+def test_a_region_finds_its_scene(searcher: Searcher, collection: Collection) -> None:
+    for query in collection.queries:
+        box = scene_box(query.homography)
+        middle = Box(
+            *((3 * a + b) / 4 for a, b in ((box.x1, box.x2), (box.y1, box.y2))),
+            *((a + 3 * b) / 4 for a, b in ((box.x1, box.x2), (box.y1, box.y2))),
+        )
+        hit = searcher.search(collection.root / query.name, topk=1, region=middle)[0]
+        assert hit.name in {view.name for view in collection.views_of(query.scene)}
+        assert hit.transform is not None
+        assert hit.box is not None
+        assert np.allclose(hit.box, carry(hit.transform, middle))
+
+
+def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: Collection) -> None:
+    for query in collection.queries:
+        hits = searcher.search(collection.root / query.name, topk=None)
+        assert [hit.rank for hit in hits] == list(range(1, len(searcher.index) + 1))
+        assert sorted(hit.name for hit in hits) == sorted(searcher.index.names)
+        unverified = [hit.score for hit in hits if not hit.verified]
+        assert unverified == sorted(unverified, reverse=True)
+        assert all(hit.score > max(unverified, default=0) for hit in hits if hit.verified)
+        confirmed = [hit.verified for hit in hits]
+        assert confirmed == sorted(confirmed, reverse=True)
+        for hit in hits:
+            assert hit.verified == (hit.inliers >= 5) == (hit.box is not None)
+
+
+def test_pixels_are_as_good_as_their_file(
+    searcher: Searcher, collection: Collection, tmp_path: Path
+) -> None:
+    pixels = cv2.imread(str(collection.root / collection.queries[0].name), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / "query.png"), pixels)
+    from_file = searcher.search(tmp_path / "query.png")
+    assert same(searcher.search(np.asarray(pixels, np.uint8)), from_file)
+    assert same(searcher.search(str(tmp_path / "query.png")), from_file)
+    coloured = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    assert same(searcher.search(np.asarray(coloured, np.uint8)), from_file)
+
+
+def test_more_hits_than_images(searcher: Searcher, collection: Collection) -> None:
+    query = collection.root / collection.queries[0].name
+    assert len(searcher.search(query, topk=10_000)) == len(searcher.index)
+    assert len(searcher.search(query, topk=2)) == 2
+    assert searcher.search(query, topk=0) == []
+
+
+def test_searching_twice_gives_the_same(searcher: Searcher, collection: Collection) -> None:
+    query = collection.root / collection.queries[2].name
+    assert same(searcher.search(query), searcher.search(query))
+
+
+# Queries that cannot be answered
+
+
+def test_a_query_without_features(searcher: Searcher) -> None:
+    with pytest.raises(QueryError, match="no features"):
+        searcher.search(np.full((200, 200), 128, np.uint8))
+
+
+@pytest.mark.parametrize("region", [(700, 0, 800, 100), (0, 0, 0, 50), (50, 50, 10, 90)])
+def test_a_region_outside(
+    searcher: Searcher, collection: Collection, region: tuple[float, ...]
+) -> None:
+    with pytest.raises(QueryError, match="region"):
+        searcher.search(collection.root / collection.queries[0].name, region=Box(*region))
+
+
+def test_a_region_without_features(searcher: Searcher, collection: Collection) -> None:
+    with pytest.raises(QueryError, match="no features"):
+        searcher.search(
+            collection.root / collection.queries[0].name, region=Box(0.1, 0.1, 0.2, 0.2)
+        )
+
+
+def test_a_missing_query(searcher: Searcher, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot be read"):
+        searcher.search(tmp_path / "nothing.jpg")
+
+
+def test_an_unknown_scoring(index: Index) -> None:
+    with pytest.raises(UsageError, match="tfidf"):
+        Searcher(index, SearchOptions(scoring="luck"))
+
+
+# Collections
+
+
+def test_one_image_is_found_with_a_score(build: Build, photos: Path) -> None:
+    for name in ("0.jpg", "2.jpg"):
+        (photos / name).unlink()
+    searcher = Searcher(build(photos))
+    assert len(searcher.index) == 1
+    assert Searcher(searcher.index, SearchOptions(rerank=0)).search(photos / "1.jpg")[0].score > 0.9
+    hit = searcher.search(photos / "1.jpg")[0]
+    assert hit.verified
+    assert np.allclose(hit.transform, np.eye(3), atol=0.02)
+
+
+def test_exact_duplicates_are_both_found(build: Build, photos: Path) -> None:
+    shutil.copy(photos / "0.jpg", photos / "twin.jpg")
+    hits = Searcher(build(photos)).search(photos / "0.jpg")
+    assert [hit.name for hit in hits[:2]] == ["0.jpg", "twin.jpg"]
+    assert hits[0].score == hits[1].score
+    assert hits[2].name == "1.jpg"
+
+
+def test_unusable_images_are_skipped_and_on_record(build: Build, photos: Path) -> None:
+    (photos / "corrupt.jpg").write_bytes((photos / "0.jpg").read_bytes()[:3000])
+    (photos / "empty.png").touch()
+    cv2.imwrite(str(photos / "flat.png"), np.full((100, 100), 77, np.uint8))
+    (photos / "text.jpg").write_text("not an image")
+    told: dict[str, str] = {}
+    index = build(photos, on_skip=told.__setitem__)
+    bad = {"corrupt.jpg", "empty.png", "flat.png", "text.jpg"}
+    assert told.keys() == bad
+    assert "empty file" in told["empty.png"]
+    assert "no features" in told["flat.png"]
+    assert index.names == ["0.jpg", "1.jpg", "2.jpg"]
+    rows = {row.name: row for row in index.images()}
+    assert {name for name, row in rows.items() if row.status == "skipped"} == bad
+    assert {name: rows[name].reason for name in bad} == told
+    assert all(rows[name].features == 0 and rows[name].segment is None for name in bad)
+    assert rows["flat.png"].width == 100
+    assert rows["0.jpg"].sha256
+    assert Searcher(index).search(photos / "1.jpg")[0].name == "1.jpg"
+
+
+def test_nothing_usable_is_an_error_and_keeps_the_old(build: Build, photos: Path) -> None:
+    build(photos)
+    for file in photos.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(BovwError, match="nothing was indexed"):
+        build(photos)
+    assert len(Index.open(photos.parent / "index")) == 3
+    with pytest.raises(BovwError, match="no image has features to train on"):
+        build_vocabulary(find_images([photos]), jobs=1)
+
+
+# The same inputs give the same index
+
+
+def test_jobs_do_not_change_the_files(
+    collection: Collection, index: Index, feature_options: FeatureOptions, tmp_path: Path
+) -> None:
+    files = find_images([collection.database])
+    other = build_index(files, tmp_path / "index", features=feature_options, jobs=1)
+    assert other.meta["fingerprint"] == index.meta["fingerprint"]
+    assert other.files() == index.files()
+    assert other.damaged_files() == []
+    for file in index.vocabulary_folder.iterdir():
+        assert file.read_bytes() == (other.vocabulary_folder / file.name).read_bytes()
+
+
+def test_segments_do_not_change_the_answers(
+    build: Build, photos: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Searcher(build(photos, "whole"))
+    monkeypatch.setattr(writer, "SEGMENT_FEATURES", 500)
+    parts = Searcher(build(photos, "parts"))
+    assert [len(searcher.index.segments) for searcher in (whole, parts)] == [1, 3]
+    for query in collection.queries[:2]:
+        image = collection.root / query.name
+        assert same(parts.search(image, topk=None), whole.search(image, topk=None))
+
+
+def test_training_takes_no_more_than_asked(photos: Path) -> None:
+    options = VocabularyOptions(words=50, max_descriptors=1000)
+    vocabulary = build_vocabulary(find_images([photos]), options=options, jobs=1)
+    assert vocabulary.settings["descriptors"] == 1000
+    assert vocabulary.words.shape == (50, 128)
+    assert len(vocabulary.sources) == 3
+
+
+def test_another_vocabulary_in_its_folder_is_told(build: Build, photos: Path) -> None:
+    other = build_vocabulary(find_images([photos]), options=VocabularyOptions(words=20), jobs=1)
+    index = build(photos)
+    other.save(index.vocabulary_folder)
+    with pytest.raises(FormatError, match="is not the vocabulary"):
+        Searcher(index).search(photos / "0.jpg")
