@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -11,15 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bovw.errors import BovwError, ImageError
+from bovw.errors import BovwError, FormatError, ImageError
 from bovw.features import describe
 from bovw.images import ImageFile, read_picture, sha256
-from bovw.index import Index
+from bovw.index import Index, check_replaceable
 from bovw.index.catalog import ImageRow
 from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.parallel import Progress, in_order, sensible_jobs, silent
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary
+from bovw.vocab.store import damaged_files
 
 # Descriptors for each word of a vocabulary that is fitted to a collection.
 FITTING = 16
@@ -160,10 +162,14 @@ def build_index(
 
     Raises BovwError where not one image can be used.
     """
+    check_replaceable(Path(folder))
     jobs = sensible_jobs(jobs)
     known: dict[str, Described] = {}
     if vocabulary is None:
         known = sample(images, features, options, jobs, progress)
+        if not any(one.features for one in known.values()):
+            for one in known.values():
+                _report(one, on_skip)
         vocabulary = train_on(known.values(), options, fit=True, jobs=jobs)
     writer = Index.create(
         folder, len(vocabulary.words), vocabulary.bits, vocabulary.fingerprint, asdict(features)
@@ -180,7 +186,7 @@ def build_index(
                 writer.skip(one.row)
     if not indexed:
         raise BovwError("not one of the images can be used: nothing was indexed")
-    writer.commit(vocabulary.save)
+    writer.commit(partial(_save_copy, vocabulary))
     return Index.open(folder)
 
 
@@ -210,6 +216,16 @@ def _assigned(
             own = slice(start, start + len(one.features))
             start += len(one.features)
             yield one, Words(words.ids[own], words.signatures[own])
+
+
+def _save_copy(vocabulary: Vocabulary, folder: Path) -> None:
+    """Save an index's copy of its vocabulary, unless it is there and whole."""
+    try:
+        if not damaged_files(folder):
+            return
+    except FormatError:
+        shutil.rmtree(folder, ignore_errors=True)
+    vocabulary.save(folder)
 
 
 def _report(one: Described, on_skip: OnSkip | None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from bovw import __version__
 from bovw.cli_options import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
 
 SKIPPED = 3
+NO_VOCABULARY = "no vocabulary given: training one on these images"
 
 
 class Commands(click.Group):
@@ -48,7 +50,7 @@ class Commands(click.Group):
         # File names are bytes: those that are not UTF-8 are printed as they are.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="surrogateescape")
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")
         try:
             return super().invoke(ctx)
         except BovwError as error:
@@ -149,7 +151,9 @@ def build_vocab(
     """
     from bovw.build import build_vocabulary, training_bytes
     from bovw.images import find_images
+    from bovw.vocab.store import check_target
 
+    check_target(out)
     skips = Skips()
     images = find_images(folders, exclude, skips.folder)
     features = FeatureOptions(max_size=max_size, max_features=max_features)
@@ -159,9 +163,11 @@ def build_vocab(
                 f"up to {megabytes:,.0f} MB of memory")  # fmt: skip
     vocabulary = build_vocabulary(images, features, options, jobs, _progress(quiet), skips)
     if len(vocabulary.words) < words:
+        used = vocabulary.settings["descriptors"]
+        more = "raise --max-descriptors" if used >= max_descriptors else "give more images"
         click.echo(
-            f"{words:,} words asked, {len(vocabulary.words):,} made: there were only "
-            f"{vocabulary.settings['descriptors']:,} descriptors; give more images for more words",
+            f"{words:,} words asked, {len(vocabulary.words):,} made: there were only {used:,} "
+            f"descriptors; {more} for more words",
             err=True,
         )
     vocabulary.save(out)
@@ -195,6 +201,7 @@ def make_index(
     images = find_images(folders, exclude, skips.folder)
     features = FeatureOptions(max_size=max_size, max_features=max_features)
     vocabulary = _vocabulary(vocab, quiet)
+    _say(quiet or vocabulary is not None, NO_VOCABULARY)
     made = build_index(
         images, index, vocabulary, features, jobs=jobs, progress=_progress(quiet), on_skip=skips
     )
@@ -209,7 +216,6 @@ def _vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
     from bovw.vocab import Vocabulary
 
     if vocab is None and not DEFAULT_VOCAB.is_dir():
-        _say(quiet, "no vocabulary given: training one on these images")
         return None
     loaded = Vocabulary.load(vocab or DEFAULT_VOCAB)
     _say(quiet, f"using the {len(loaded.words):,} words of {vocab or DEFAULT_VOCAB}")
@@ -225,12 +231,12 @@ def _vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
 @scoring_option
 @rerank_option
 @click.option("--no-rerank", is_flag=True, help="The same as --rerank 0.")
-@click.option("--format", "form", default="table", show_default=True,
+@click.option("--format", default="table", show_default=True, help="How hits are written.",
               type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
 @quiet_option
 def query(
     images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
-    rerank: int, no_rerank: bool, form: str, quiet: bool,
+    rerank: int, no_rerank: bool, format: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Find the indexed images that show what IMG shows.
 
@@ -257,7 +263,7 @@ def query(
                 if len(images) == 1:
                     raise BovwError(f"{path}: {error}") from error
                 skips(str(path), str(error))
-    click.echo(WRITERS[form](answers), nl=False)
+    click.echo(WRITERS[format](answers), nl=False)
     if not answers:
         raise BovwError("not one of the images can be used as a query")
     skips.leave()
@@ -276,19 +282,19 @@ def query(
                    "is trained on the data set and called own]")  # fmt: skip
 @scoring_option
 @rerank_option
-@click.option("--ap", "form", type=click.Choice(["official", "rectangle"]), default="official",
+@click.option("--ap", type=click.Choice(["official", "rectangle"]), default="official",
               show_default=True, help="Form of average precision.")  # fmt: skip
 @click.option("--query-mode", type=click.Choice(["keypoints", "crop"]),
               help="Use a region's keypoints or its pixels.  [default: the set's]")  # fmt: skip
-@click.option("--format", "output", type=click.Choice(["table", "json"]), default="table",
-              show_default=True)  # fmt: skip
-@click.option("--run", "run_file", type=FOLDER, help="Write the rankings as a TREC run.")
+@click.option("--format", type=click.Choice(["table", "json"]), default="table",
+              show_default=True, help="How figures are written.")  # fmt: skip
+@click.option("--run", type=FOLDER, help="Write the rankings as a TREC run.")
 @jobs_option
 @quiet_option
 def evaluate_dataset(
     dataset: str, images: Path, truth: Path | None, index: Path | None, vocab: Path | None,
-    scoring: str, rerank: int, form: Any, query_mode: str | None, output: str,
-    run_file: Path | None, jobs: int | None, quiet: bool,
+    scoring: str, rerank: int, ap: Any, query_mode: str | None, format: str,
+    run: Path | None, jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure retrieval on oxford5k, paris6k, roxford5k, rparis6k, holidays, ukbench or a .json.
 
@@ -302,20 +308,19 @@ def evaluate_dataset(
     from bovw.results import Answer, as_trec
     from bovw.search import Searcher
 
-    if index and vocab and (index / "catalog.sqlite").is_file():
-        raise click.UsageError("--index is there and has its own vocabulary: leave --vocab out")
     loaded = load(dataset, images, truth)
     skips = Skips()
     opened = _dataset_index(loaded, images, index, vocab, jobs, quiet, skips)
     searcher = Searcher(opened, SearchOptions(scoring=scoring, rerank=rerank))
-    result = evaluate(loaded, images, searcher, form, query_mode, _progress(quiet))
+    result = evaluate(loaded, images, searcher, ap, query_mode, _progress(quiet))
     for outcome in result.outcomes:
         if outcome.failure:
             skips(outcome.query.id, outcome.failure)
-    if run_file:
+    if run:
         answers = [Answer(outcome.query.id, outcome.hits) for outcome in result.outcomes]
-        run_file.write_text(as_trec(answers), encoding="utf-8")
-    click.echo(json.dumps(result.report(), indent=1) if output == "json" else as_text(result))
+        run.write_text(as_trec(answers), encoding="utf-8")
+    text = json.dumps(result.report(), indent=1) if format == "json" else as_text(result)
+    click.echo(text.rstrip("\n"))
     skips.leave()
 
 
@@ -327,14 +332,16 @@ def _dataset_index(
     from bovw.build import build_index
     from bovw.evaluation.database import database_files, find_index
 
-    vocabulary = (
-        None if index and (index / "catalog.sqlite").is_file() else _vocabulary(vocab, quiet)
-    )
+    # An index that is there has its own vocabulary, and only one given beside it has to fit.
+    given = click.get_current_context().get_parameter_source("vocab") is ParameterSource.COMMANDLINE
+    needed = given or not (index and (index / "catalog.sqlite").is_file())
+    vocabulary = _vocabulary(vocab, quiet) if needed else None
     folder, found = find_index(loaded, images, index, DEFAULT_INDEX, vocabulary)
     if found:
         _say(quiet, f"using the index in {folder}")
         return found
     _say(quiet, f"indexing {len(loaded.database):,} images into {folder}")
+    _say(quiet or vocabulary is not None, NO_VOCABULARY)
     files = database_files(loaded, images)
     return build_index(
         files, folder, vocabulary, jobs=jobs, progress=_progress(quiet), on_skip=skips
@@ -343,9 +350,9 @@ def _dataset_index(
 
 @cli.command()
 @click.argument("folder", type=FOLDER, metavar="INDEX_OR_VOCAB")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table",
-              show_default=True)  # fmt: skip
-def info(folder: Path, form: str) -> None:
+@click.option("--format", type=click.Choice(["table", "json"]), default="table",
+              show_default=True, help="How figures are written.")  # fmt: skip
+def info(folder: Path, format: str) -> None:
     """Show what an index or a vocabulary holds, and whether its checksums hold.
 
     Example: bovw info bovw-index --format json
@@ -353,9 +360,10 @@ def info(folder: Path, form: str) -> None:
     from bovw.info import as_text, describe_folder
 
     content = describe_folder(folder)
-    click.echo(json.dumps(content, indent=1) if form == "json" else as_text(content))
+    click.echo(json.dumps(content, indent=1) if format == "json" else as_text(content))
     if content["damaged"]:
-        raise BovwError(f"{len(content['damaged'])} damaged files in {folder}: make it again")
+        command = "bovw index" if content["kind"] == "index" else "bovw build-vocab"
+        raise BovwError(f"{len(content['damaged'])} damaged files: make it again with `{command}`")
 
 
 @cli.command()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
 DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
-FOLDER = click.Path(path_type=Path)
+# What cannot be read is refused where it is read, with the reason.
+FOLDER = click.Path(path_type=Path, readable=False)
 
 
 class Region(click.ParamType["Box"]):
@@ -64,15 +65,15 @@ scoring_option = click.option(
 training_options = _options(
     click.option("--words", type=click.IntRange(min=1), default=WORDS.words, show_default=True,
                  help="Visual words."),
-    click.option("--seed", type=click.IntRange(min=0), default=WORDS.seed, show_default=True,
+    click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=WORDS.seed, show_default=True,
                  help="Seed of every random choice."),
     click.option("--max-descriptors", type=click.IntRange(min=1), default=WORDS.max_descriptors,
                  show_default=True, help="Descriptors to train on; bounds the memory."),
 )  # fmt: skip
 feature_options = _options(
-    click.option("--max-features", type=click.IntRange(min=1), default=FEATURES.max_features,
+    click.option("--max-features", type=click.IntRange(1, 1_000_000), default=FEATURES.max_features,
                  show_default=True, help="Features kept of an image."),
-    click.option("--max-size", type=click.IntRange(min=16), default=FEATURES.max_size,
+    click.option("--max-size", type=click.IntRange(16, 32_767), default=FEATURES.max_size,
                  show_default=True, help="Longest side in pixels that images are reduced to."),
     click.option("--exclude", multiple=True, metavar="GLOB",
                  help="Leave out what matches, like 'thumbs/*'. May be repeated."),

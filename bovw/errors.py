@@ -3,6 +3,7 @@
 BovwError                    exit code 1
 ├── ImageError               one image cannot be used: it is named and skipped
 ├── FormatError              a vocabulary or an index on disk is damaged, newer, or does not fit
+│   └── NewerFormatError     it was written by a later version of bovw
 ├── DatasetError             ground truth that cannot be read, or that does not match the images
 ├── QueryError               a query that cannot be answered: no features, region outside the image
 └── UsageError               arguments that contradict each other (exit code 2)
@@ -23,6 +24,10 @@ class ImageError(BovwError):
 
 class FormatError(BovwError):
     """A vocabulary or index on disk is missing, damaged, of a newer format, or does not fit."""
+
+
+class NewerFormatError(FormatError):
+    """It was written by a later version, which can still read it: nothing here may replace it."""
 
 
 class DatasetError(BovwError):

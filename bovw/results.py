@@ -47,7 +47,8 @@ def as_jsonl(answers: Sequence[Answer]) -> str:
 def as_csv(answers: Sequence[Answer]) -> str:
     """One row a hit, with the corners of the box; empty where not verified."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    # Quoted all, because a bare carriage return in a name would end the row for its reader.
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     corners = [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
     cells = [f"h{row}{column}" for row in range(1, 4) for column in range(1, 4)]
     writer.writerow(["query", "rank", "name", "score", "inliers", *corners, *cells, "path"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bovw.errors import FormatError, QueryError, UsageError
+from bovw.errors import FormatError, NewerFormatError, QueryError, UsageError
 from bovw.features import describe_query
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
@@ -39,7 +39,15 @@ class Searcher:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The index's own vocabulary; raises FormatError where it is not the one indexed with."""
-        vocabulary = Vocabulary.load(self.index.vocabulary_folder)
+        try:
+            vocabulary = Vocabulary.load(self.index.vocabulary_folder)
+        except NewerFormatError:
+            raise
+        except FormatError as error:
+            raise FormatError(
+                f"the vocabulary of the index in {self.index.folder} is missing or damaged: "
+                "index the images again with `bovw index`"
+            ) from error
         if vocabulary.fingerprint != self.index.meta["fingerprint"]:
             raise FormatError(
                 f"{self.index.vocabulary_folder} is not the vocabulary the index was made with: "
@@ -71,7 +79,8 @@ class Searcher:
         """Return every indexed image as a hit, for features as `describe_query` returns them."""
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
-        several = self.options.matching_words if self.options.rerank else 1
+        # Several words even where one is scored: the wider search finds the nearest more surely.
+        several = self.options.matching_words
         words = self.vocabulary.assign(features.descriptors, several, available_jobs())
         score = SCORINGS[self.options.scoring]
         scores = score(words, self.index.segments, self.index.statistics)

@@ -62,7 +62,7 @@ def row_of(name: str, features: int = 0, folder: str = "/photos/") -> ImageRow:
 
 
 def save_vocabulary(folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
 
 
 def start(folder: Path, names: Sequence[str], seed: int = 0) -> writer.IndexWriter:
@@ -324,7 +324,7 @@ def test_a_segment_of_another_index_is_told(folder: Path, tmp_path: Path) -> Non
     written(tmp_path / "other", ["x.jpg"], seed=5)
     stranger = next((tmp_path / "other").rglob("images.npy"))
     next(folder.rglob("images.npy")).write_bytes(stranger.read_bytes())
-    with pytest.raises(FormatError, match="do not fit its catalog"):
+    with pytest.raises(FormatError, match="index the images again"):
         Index.open(folder)
 
 

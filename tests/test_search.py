@@ -87,6 +87,8 @@ def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: 
         unverified = [hit.score for hit in hits if not hit.verified]
         assert unverified == sorted(unverified, reverse=True)
         assert all(hit.score > max(unverified, default=0) for hit in hits if hit.verified)
+        scores = [hit.score for hit in hits]
+        assert scores == sorted(scores, reverse=True)
         confirmed = [hit.verified for hit in hits]
         assert confirmed == sorted(confirmed, reverse=True)
         for hit in hits:

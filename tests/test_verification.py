@@ -309,8 +309,8 @@ def test_true_homographies_are_recovered(searcher: Searcher, collection: Collect
             if name in views and found.inliers >= 15:
                 errors.append(scene_error(query, views[name], found.transform))
     assert len(errors) >= 0.9 * pairs
-    assert np.mean(np.array(errors) < 10) >= 0.8
-    assert np.median(errors) < 5
+    assert np.mean(np.array(errors) < 3) >= 0.8
+    assert np.median(errors) < 1
 
 
 def test_most_evidence_comes_first(searcher: Searcher, collection: Collection) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from bovw.errors import DatasetError
+from bovw.errors import DatasetError, FormatError
 from bovw.evaluation.protocols import Dataset
 from bovw.images import ImageFile
 from bovw.index import Index
@@ -27,13 +27,18 @@ def find_index(
                 and this vocabulary, else for a folder in bovw-eval of this collection's own
     vocabulary  that the index has to be made with; None for one trained on the data set
 
-    Raises DatasetError where `index` holds other images.
+    Raises DatasetError where `index` holds other images, FormatError where it has other words.
     """
     if index:
         if not (index / FILE).is_file():
             return index, None
         opened = Index.open(index)
         check_database(dataset, opened)
+        if vocabulary and opened.meta["fingerprint"] != vocabulary.fingerprint:
+            raise FormatError(
+                f"{index} was made with another vocabulary: leave --vocab out, or give another "
+                "--index, which is made if it is not there"
+            )
         return index, opened
     fingerprint = vocabulary.fingerprint if vocabulary else ""
     key = "\0".join([str((images / dataset.folder).resolve()), fingerprint, *dataset.database])

@@ -28,10 +28,14 @@ class Outcome:
 
     query: Query
     hits: list[Hit]
-    ranking: list[str]
     describe_seconds: float
     search_seconds: float
     failure: str | None = None
+
+    @cached_property
+    def ranking(self) -> list[str]:
+        """The names, best first."""
+        return [hit.name for hit in self.hits]
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,14 @@ def _ask(dataset: Dataset, images: Path, searcher: Searcher, crop: bool) -> Iter
             # A query that cannot be asked finds nothing, which its AP then shows.
             failure = str(error)
         end = time.perf_counter()
-        ranking = _complete(hits, dataset)
-        yield Outcome(query, hits, ranking, described - start, end - described, failure)
+        hits = _complete(hits, dataset, images)
+        yield Outcome(query, hits, described - start, end - described, failure)
 
 
-def _complete(hits: list[Hit], dataset: Dataset) -> list[str]:
+def _complete(hits: list[Hit], dataset: Dataset, images: Path) -> list[Hit]:
     """Rank all images: those without features go last, in name order."""
-    ranking = [hit.name for hit in hits]
-    return ranking + sorted(set(dataset.database) - set(ranking))
+    missing = sorted(set(dataset.database) - {hit.name for hit in hits})
+    folder = images / dataset.folder
+    return hits + [
+        Hit(rank, name, str(folder / name), 0.0) for rank, name in enumerate(missing, len(hits) + 1)
+    ]

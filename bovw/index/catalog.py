@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bovw.errors import FormatError
+from bovw.errors import FormatError, NewerFormatError
 
 FORMAT = 1
 FILE = "catalog.sqlite"
@@ -67,6 +67,8 @@ class SegmentRow:
     files: dict[str, str]
 
 
+_KEYS = {"format", "words", "bits", "fingerprint", "options", "vocabulary", "statistics"}
+_KEYS |= {"statistics_files"}
 _COLUMNS = tuple(ImageRow.__dataclass_fields__)
 
 
@@ -95,9 +97,13 @@ class Catalog:
             self.meta = {k: json.loads(v) for k, v in self._rows("SELECT key, value FROM meta")}
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from error
+        if self.meta and not self.meta.keys() >= _KEYS:
+            raise self._damaged(ValueError(f"without {', '.join(_KEYS - self.meta.keys())}"))
         version = self.meta.get("format", FORMAT)
+        if not isinstance(version, int):
+            raise self._damaged(ValueError(f"format {version!r}"))
         if version > FORMAT:
-            raise FormatError(
+            raise NewerFormatError(
                 f"{folder} has index format {version}, this bovw reads up to {FORMAT}: "
                 "upgrade with `pip install -U bovw`"
             )
@@ -109,7 +115,10 @@ class Catalog:
     def segments(self) -> list[SegmentRow]:
         """Return the live segments, oldest first."""
         rows = self._rows("SELECT id, images, features, files FROM segments ORDER BY id")
-        return [SegmentRow(i, n, f, json.loads(files)) for i, n, f, files in rows]
+        try:
+            return [SegmentRow(i, n, f, json.loads(files)) for i, n, f, files in rows]
+        except ValueError as error:
+            raise self._damaged(error) from error
 
     def indexed(self) -> list[tuple[str, str]]:
         """Return name and folder of every indexed image, in the order of their numbers."""

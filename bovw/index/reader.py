@@ -35,7 +35,7 @@ class Index:
             indexed = catalog.indexed()
         finally:
             catalog.close()
-        if "vocabulary" not in self.meta:
+        if not self.meta:
             raise FormatError(
                 f"the index in {folder} is not finished: index the images again with `bovw index`"
             )
@@ -131,7 +131,8 @@ class Index:
             for row, segment in zip(self._segment_rows, self.segments, strict=True)
         ]
         lengths = (len(self.statistics.norms), len(self.statistics.weights))
-        if not all(fits) or lengths != (len(self.names), words):
+        held = sum(row.images for row in self._segment_rows)
+        if not all(fits) or lengths != (len(self.names), words) or held != len(self.names):
             raise FormatError(
                 f"the files of {self.folder} do not fit its catalog: index the images again with "
                 "`bovw index`"

@@ -41,7 +41,14 @@ class Segment:
     @classmethod
     def open(cls, folder: Path) -> Segment:
         """Map a segment's files; raises FormatError where one is missing or damaged."""
-        return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+        segment = cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+        offsets = segment.offsets
+        # Kernels go where the offsets say.
+        if offsets[0] != 0 or offsets[-1] != len(segment.images) or (np.diff(offsets) < 0).any():
+            raise FormatError(
+                f"{folder}/offsets.npy is damaged: index the images again with `bovw index`"
+            )
+        return segment
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write and flush the files into a new folder; return their SHA-256 by name."""

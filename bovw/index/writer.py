@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bovw.errors import FormatError
+from bovw.errors import FormatError, NewerFormatError
 from bovw.index.catalog import FILE, Catalog, ImageRow, SegmentRow
 from bovw.index.segment import Gathering, Segment
 from bovw.index.statistics import Statistics
@@ -31,10 +31,7 @@ class IndexWriter:
         self, folder: Path, words: int, bits: int, fingerprint: str, options: dict[str, Any]
     ) -> None:
         self._folder = Path(folder)
-        if self._folder.exists() and not self._is_index_or_empty():
-            raise FormatError(f"{folder} is not an index: give another folder to write to")
-        if (self._folder / FILE).is_file():
-            Catalog(self._folder).close()  # refuses a newer format before the work, not after it
+        check_replaceable(self._folder)
         self._words = words
         self._bits = bits
         self._meta: dict[str, Any] = {
@@ -65,31 +62,22 @@ class IndexWriter:
     def commit(self, save_vocabulary: Callable[[Path], None]) -> None:
         """Make everything added since the start the index's content, then clear up the old.
 
-        save_vocabulary  writes the vocabulary into the folder given
+        save_vocabulary  writes the vocabulary into the folder given, where it is not there yet
         """
         self._flush()
         vocabulary = f"vocabulary-{self._meta['fingerprint'][:16]}"
-        if not (self._folder / vocabulary).is_dir():
-            save_vocabulary(self._folder / vocabulary)
+        save_vocabulary(self._folder / vocabulary)
         statistics = f"statistics/{self._first}"
         segments = [Segment.open(self._folder / "segments" / str(s.id)) for s in self._segments]
         files = Statistics.of(segments, self._words).save(self._folder / statistics)
         places = {"vocabulary": vocabulary, "statistics": statistics, "statistics_files": files}
+        if not _is_readable(self._folder):
+            (self._folder / FILE).unlink(missing_ok=True)
         catalog = Catalog(self._folder, create=True)
         with catalog.transaction():
             catalog.replace({**self._meta, **places}, self._segments, self._rows)
         catalog.close()
         self._clear_up(vocabulary)
-
-    def _is_index_or_empty(self) -> bool:
-        if not self._folder.is_dir():
-            return False
-        return (self._folder / FILE).is_file() or all(
-            # What an interrupted first build leaves behind.
-            entry.name in ("segments", "statistics")
-            or entry.name.startswith(("vocabulary-", ".vocabulary-", FILE))
-            for entry in self._folder.iterdir()
-        )
 
     def _next_number(self) -> int:
         used = [
@@ -116,3 +104,32 @@ class IndexWriter:
         old += [p for p in self._folder.glob("*vocabulary-*") if p.name != vocabulary]
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise FormatError where an index in `folder` would replace something else, or a newer one."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or not ((folder / FILE).is_file() or _is_left_over(folder)):
+        raise FormatError(f"{folder} is not an index: give another folder to write to")
+    _is_readable(folder)
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
+    return all(
+        entry.name in ("segments", "statistics")
+        or entry.name.startswith(("vocabulary-", ".vocabulary-", FILE))
+        for entry in folder.iterdir()
+    )
+
+
+def _is_readable(folder: Path) -> bool:
+    """Tell whether there is a catalog that can be read; raises NewerFormatError for a newer one."""
+    try:
+        Catalog(folder).close()
+    except NewerFormatError:
+        raise
+    except FormatError:
+        return False
+    return True

@@ -12,6 +12,8 @@ def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyp
 
     A posting is one feature; an image's postings in a word are neighbours, so the length of the
     run is its term frequency: score += weight(word) * sqrt(tf).
+
+    Returns False where a damaged file names an image that is not there.
     """
     for i in range(len(words)):
         position = offsets[words[i]]
@@ -21,4 +23,7 @@ def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyp
             image = images[position]
             while position < end and images[position] == image:
                 position += 1
+            if not 0 <= image < len(scores):
+                return False
             scores[image] += weights[i] * np.sqrt(position - start)
+    return True

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bovw.errors import FormatError
 from bovw.ranking.kernels import add_tfidf
 from bovw.records import Floats, Ints, Words
 
@@ -45,6 +46,8 @@ def score_tfidf(words: Words, segments: Sequence[Postings], collection: Weightin
 
     A histogram has sqrt(tf) * weight for each word (Sivic and Zisserman, ICCV 2003; the square root
     against bursts is Jégou, Douze, Schmid, CVPR 2009). A query feature votes for its nearest word.
+
+    Raises FormatError where the postings are damaged.
     """
     query, counts = np.unique(words.ids[:, 0], return_counts=True)
     weights = collection.weights[query].astype(np.float64)
@@ -52,7 +55,8 @@ def score_tfidf(words: Words, segments: Sequence[Postings], collection: Weightin
     scores = []
     for segment in segments:
         into = np.zeros(len(segment.sizes))
-        add_tfidf(segment.offsets, segment.images, query, histogram * weights, into)
+        if not add_tfidf(segment.offsets, segment.images, query, histogram * weights, into):
+            raise FormatError("the index's postings are damaged: index again with `bovw index`")
         scores.append(into)
     norm = np.linalg.norm(histogram) or 1.0
     cosines: Floats = np.concatenate([*scores, np.empty(0)]) / (norm * collection.norms)

@@ -50,7 +50,9 @@ def find_matches(offsets, images, signatures, words, query, slots, limit):  # ty
                 if word < 0:
                     continue
                 for posting in range(offsets[word], offsets[word + 1]):
-                    slot = slots[images[posting]]
+                    image = images[posting]
+                    # A damaged file must not lead elsewhere.
+                    slot = slots[image] if 0 <= image < len(slots) else -1
                     if slot < 0:
                         continue
                     distance = differing_bits(query[i, j], signatures[posting])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bovw.errors import BovwError, FormatError
+from bovw.errors import BovwError, FormatError, NewerFormatError
 from bovw.options import VocabularyOptions
 from bovw.records import Bytes, Floats, Words
 from bovw.vocab.assign import Assigner
@@ -101,9 +101,7 @@ class Vocabulary:
         Raises FormatError where `folder` is something else that would be lost.
         """
         folder = Path(folder)
-        empty = folder.is_dir() and not any(folder.iterdir())
-        if folder.exists() and not empty and not (folder / "manifest.json").is_file():
-            raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
+        check_target(folder)
         aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         aside.mkdir(parents=True)
         try:
@@ -159,6 +157,13 @@ class Vocabulary:
         return loaded
 
 
+def check_target(folder: Path) -> None:
+    """Raise FormatError where a vocabulary saved to `folder` would replace something else."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / "manifest.json").is_file():
+        raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return a vocabulary's manifest; raises FormatError as `Vocabulary.load` does."""
     path = folder / "manifest.json"
@@ -172,7 +177,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from error
     if version > FORMAT:
-        raise FormatError(
+        raise NewerFormatError(
             f"{folder} has vocabulary format {version}, this bovw reads up to {FORMAT}: "
             "upgrade with `pip install -U bovw`"
         )
