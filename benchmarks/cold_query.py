@@ -32,6 +32,7 @@ LABELS = {
     "imports": "  imports",
     "sift": "  decoding and SIFT of the query",
     "rest": "  the rest",
+    "process": "  start and end of the process",
 }
 BOVW = str(Path(sysconfig.get_path("scripts")) / "bovw")
 Times = dict[str, tuple[float, float]]
@@ -107,13 +108,14 @@ def times(index: str, image: str) -> Times:
 
 
 def parts(index: str, image: str) -> Times:
-    _, output = run([sys.executable, "-c", PARTS, index, image])
+    whole, output = run([sys.executable, "-c", PARTS, index, image])
     start, imported, opened, described, end = json.loads(output)
     rest = [a - b + c - d for a, b, c, d in zip(opened, imported, end, described, strict=True)]
     return {
         "imports": difference(imported, start),
         "sift": difference(described, opened),
         "rest": (rest[0], rest[1]),
+        "process": (whole[0] - (end[0] - start[0]), whole[1] - (end[1] - start[1])),
     }
 
 

@@ -27,7 +27,7 @@ from bovw.synthetic import Collection, write_collection
 
 ONE_JOB = ("--jobs", "1")
 # Small pictures and few of their features keep the tests quick.
-FEW = ("--max-features", "400", "--max-size", "400", *ONE_JOB)
+FEW = ("--max-features", "400", *ONE_JOB)
 ODD_NAMES = (
     b"plain.jpg",
     b"with space/two  spaces.jpg",
@@ -79,7 +79,16 @@ def typed(
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    return write_collection(tmp_path_factory.mktemp("small"), scenes=3, views=2, distractors=2)
+    """Write a collection whose pictures are reduced to 320 by 240 pixels."""
+    made = write_collection(tmp_path_factory.mktemp("small"), scenes=3, views=2, distractors=2)
+    for path in made.root.rglob("*.jpg"):
+        pixels = cv2.resize(cv2.imread(str(path)), (320, 240), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(path), pixels)
+    content = json.loads(made.truth.read_text(encoding="utf-8"))
+    for query in content["queries"]:
+        query["bbox"] = query["bbox"] and [corner / 2 for corner in query["bbox"]]
+    made.truth.write_text(json.dumps(content), encoding="utf-8")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +247,7 @@ def test_environment_gives_options(built: Path, image: Path) -> None:
         "BOVW_QUERY_TOPK": "2",
         "BOVW_QUERY_FORMAT": "json",
         "BOVW_QUERY_NO_RERANK": "1",
-        "BOVW_QUERY_REGION": "100,100,500,400",
+        "BOVW_QUERY_REGION": "50,50,250,200",
     }
     (answer,) = json.loads(run("query", image, env=env).stdout)
     assert [hit["inliers"] for hit in answer["hits"]] == [0, 0]
@@ -439,7 +448,7 @@ def test_a_region_is_cut_to_the_image(built: Path, image: Path) -> None:
 @pytest.mark.parametrize("region", ["700,10,900,200", "30,30,10,10", "nan,0,10,10", "5,5,5,50"])
 def test_a_region_outside_is_told(region: str, built: Path, image: Path) -> None:
     message = failure("query", image, "--index", built, "--region", region)
-    assert "holds nothing of the image" in message and "640 x 480" in message
+    assert "holds nothing of the image" in message and "320 x 240" in message
 
 
 @pytest.mark.parametrize("region", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "", "1 2 3 4"])
