@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import islice
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
@@ -25,8 +24,6 @@ from bovw.vocab.store import damaged_files
 
 # Descriptors for each word of a vocabulary that is fitted to a collection.
 FITTING = 16
-# Images whose features are assigned together: enough for the threads to share.
-BATCH = 32
 # Images described between looks at whether they are enough to train on.
 SAMPLE_BATCH = 64
 
@@ -174,10 +171,12 @@ def build_index(
     writer = Index.create(
         folder, len(vocabulary.words), vocabulary.bits, vocabulary.fingerprint, asdict(features)
     )
-    described = _all(images, known, features, jobs)
+    _save_copy(vocabulary, writer.vocabulary_folder)
+    items = (known.pop(image.name, image) for image in images)
+    encode = partial(_encode, options=features, vocabulary=writer.vocabulary_folder)
     indexed = 0
-    with progress(described, len(images), "Indexing") as results:
-        for one, words in _assigned(results, vocabulary, jobs):
+    with progress(in_order(encode, items, jobs), len(images), "Indexing") as results:
+        for one, words in results:
             _report(one, on_skip)
             if one.features and words:
                 writer.add(one.row, one.features, words)
@@ -185,37 +184,24 @@ def build_index(
             else:
                 writer.skip(one.row)
     if not indexed:
+        writer.abandon()
         raise BovwError("not one of the images can be used: nothing was indexed")
-    writer.commit(partial(_save_copy, vocabulary))
+    writer.commit()
     return Index.open(folder)
 
 
-def _all(
-    images: Sequence[ImageFile], known: dict[str, Described], features: FeatureOptions, jobs: int
-) -> Iterator[Described]:
-    """Yield every image in order, describing only those not known yet."""
-    missing = [image for image in images if image.name not in known]
-    described = in_order(partial(describe_file, options=features), missing, jobs)
-    for image in images:
-        yield known.pop(image.name) if image.name in known else next(described)
+def _encode(
+    item: ImageFile | Described, options: FeatureOptions, vocabulary: Path
+) -> tuple[Described, Words | None]:
+    """Describe an image unless that is done, and find one word a feature."""
+    one = item if isinstance(item, Described) else describe_file(item, options)
+    return one, _loaded(vocabulary).assign(one.features.descriptors) if one.features else None
 
 
-def _assigned(
-    described: Iterable[Described], vocabulary: Vocabulary, jobs: int
-) -> Iterator[tuple[Described, Words | None]]:
-    """Yield images with one word a feature, assigned in batches."""
-    remaining = iter(described)
-    while batch := list(islice(remaining, BATCH)):
-        parts = [one.features.descriptors for one in batch if one.features]
-        words = vocabulary.assign(np.concatenate(parts), 1, jobs) if parts else None
-        start = 0
-        for one in batch:
-            if one.features is None or words is None:
-                yield one, None
-                continue
-            own = slice(start, start + len(one.features))
-            start += len(one.features)
-            yield one, Words(words.ids[own], words.signatures[own])
+@lru_cache(maxsize=1)
+def _loaded(folder: Path) -> Vocabulary:
+    """Load a vocabulary once a process."""
+    return Vocabulary.load(folder)
 
 
 def _save_copy(vocabulary: Vocabulary, folder: Path) -> None:

@@ -61,20 +61,17 @@ def row_of(name: str, features: int = 0, folder: str = "/photos/") -> ImageRow:
     return ImageRow(name, folder, 1234, 5678, "ab" * 32, 640, 480, features, "ok")
 
 
-def save_vocabulary(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-
-
 def start(folder: Path, names: Sequence[str], seed: int = 0) -> writer.IndexWriter:
     """Add images of random features, without a commit."""
     started = Index.create(folder, WORDS, 128, "f" * 64, {"max_size": 1024})
+    started.vocabulary_folder.mkdir(parents=True, exist_ok=True)
     for name, (features, words) in zip(names, random_images(len(names), seed), strict=True):
         started.add(row_of(name, len(features)), features, words)
     return started
 
 
 def written(folder: Path, names: Sequence[str], seed: int = 0) -> Index:
-    start(folder, names, seed).commit(save_vocabulary)
+    start(folder, names, seed).commit()
     return Index.open(folder)
 
 
@@ -203,7 +200,7 @@ def test_names_come_back_as_they_were(tmp_path: Path) -> None:
     below = "/ph\udcffotos/"
     skipped = ImageRow("bad\n\udcfe.jpg", below, None, None, None, 0, 0, 0, "skipped", "grün")
     started.skip(skipped)
-    started.commit(save_vocabulary)
+    started.commit()
     index = Index.open(place)
     assert index.names == list(ODD_NAMES)
     rows = {row.name: row for row in index.images()}
@@ -223,7 +220,7 @@ def test_without_a_commit_the_old_index_answers(folder: Path) -> None:
     assert index.damaged_files() == []
 
 
-@pytest.mark.parametrize("moment", ["vocabulary", "statistics", "catalog"])
+@pytest.mark.parametrize("moment", ["statistics", "catalog"])
 def test_a_failed_commit_changes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -239,7 +236,7 @@ def test_a_failed_commit_changes_nothing(
     features, words = random_images(1, seed=1)[0]
     started.add(row_of("x.jpg", len(features)), features, words)
     with pytest.raises(OSError, match="no space left"):
-        started.commit(fail if moment == "vocabulary" else save_vocabulary)
+        started.commit()
     monkeypatch.undo()
     index = Index.open(folder)
     assert index.names == ["a.jpg", "b.jpg", "c.jpg"]

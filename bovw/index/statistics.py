@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from bovw.index.kernels import add_squared_norms, count_images
 from bovw.index.segment import Segment, load_array, save_array
-from bovw.records import Floats
+from bovw.records import Doubles, Floats
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,9 @@ class Statistics:
     def of(cls, segments: Sequence[Segment], words: int) -> Statistics:
         """Count them over all segments, in one pass each."""
         images = sum(len(segment.sizes) for segment in segments)
-        frequencies = np.zeros(words, np.int64)
-        for segment in segments:
-            count_images(segment.offsets, segment.images, frequencies)
+        frequencies = sum((_image_counts(s) for s in segments), np.zeros(words, np.int64))
         weights = np.log1p(images / np.maximum(frequencies, 1)) ** 2
-        squares = [np.zeros(len(segment.sizes)) for segment in segments]
-        for segment, into in zip(segments, squares, strict=True):
-            add_squared_norms(segment.offsets, segment.images, weights, into)
+        squares = [_squared_norms(segment, weights) for segment in segments]
         norms = np.sqrt(np.concatenate([*squares, np.empty(0)]))
         norms[norms == 0] = 1
         return cls(weights.astype(np.float32), norms.astype(np.float32))
@@ -54,3 +50,20 @@ class Statistics:
     def open(cls, folder: Path) -> Statistics:
         """Read them; raises FormatError where a file is missing or damaged."""
         return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+
+
+def _image_counts(segment: Segment) -> npt.NDArray[np.int64]:
+    """Return how many images have each word: int64 [words]."""
+    first = np.ones(len(segment.images) + 1, np.int64)
+    first[1:-1] = segment.images[1:] != segment.images[:-1]
+    first[segment.offsets] = 1
+    before = np.concatenate([[0], np.cumsum(first[:-1])])
+    counts: npt.NDArray[np.int64] = np.diff(before[segment.offsets])
+    return counts
+
+
+def _squared_norms(segment: Segment, weights: Doubles) -> Doubles:
+    """Return every image's sum over words of (weight * sqrt(tf))^2 = weight^2 * tf."""
+    squares = np.repeat(weights**2, np.diff(segment.offsets))
+    summed = np.bincount(segment.images, squares, len(segment.sizes))
+    return summed.astype(np.float64)

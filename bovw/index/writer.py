@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,14 +58,15 @@ class IndexWriter:
         """Put an image that cannot be used on record."""
         self._rows.append(row)
 
-    def commit(self, save_vocabulary: Callable[[Path], None]) -> None:
-        """Make everything added since the start the index's content, then clear up the old.
+    @property
+    def vocabulary_folder(self) -> Path:
+        """Where the caller puts the index's copy of the vocabulary, before the commit."""
+        return self._folder / f"vocabulary-{self._meta['fingerprint'][:16]}"
 
-        save_vocabulary  writes the vocabulary into the folder given, where it is not there yet
-        """
+    def commit(self) -> None:
+        """Make everything added since the start the index's content, then clear up the old."""
         self._flush()
-        vocabulary = f"vocabulary-{self._meta['fingerprint'][:16]}"
-        save_vocabulary(self._folder / vocabulary)
+        vocabulary = self.vocabulary_folder.name
         statistics = f"statistics/{self._first}"
         segments = [Segment.open(self._folder / "segments" / str(s.id)) for s in self._segments]
         files = Statistics.of(segments, self._words).save(self._folder / statistics)
@@ -78,6 +78,11 @@ class IndexWriter:
             catalog.replace({**self._meta, **places}, self._segments, self._rows)
         catalog.close()
         self._clear_up(vocabulary)
+
+    def abandon(self) -> None:
+        """Leave no folder behind where there was no index before."""
+        if not (self._folder / FILE).exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _next_number(self) -> int:
         used = [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+from numba import float64, int32, int64
+
+from bovw.jit import array, kernel
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(array(int64), array(int32), array(int32), array(float64), float64[::1])
 def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyped-def]
     """Add to `scores` [images] the dot product of a query with every image of a segment.
 

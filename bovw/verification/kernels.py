@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba import int32, int64, uint64
+
+from bovw.jit import array, kernel
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -20,7 +23,15 @@ def differing_bits(first, second):  # type: ignore[no-untyped-def]
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(
+    array(int64),
+    array(int32),
+    array(uint64, 2),
+    array(int32, 2),
+    array(uint64, 3),
+    array(int32),
+    int64,
+)
 def find_matches(offsets, images, signatures, words, query, slots, limit):  # type: ignore[no-untyped-def]
     """Find the postings close to each query feature, sorted by the candidate they belong to.
 

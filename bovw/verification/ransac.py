@@ -8,8 +8,10 @@ DAGM 2003) to an affine map, then to a homography where that explains more.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+from numba import float64
+
+from bovw.jit import array, helper, kernel
 
 # Similarities tried: the rest are proposed by less telling matches.
 HYPOTHESES = 200
@@ -31,45 +33,7 @@ HOMOGRAPHY_INLIERS = 12
 RIDGE = 1e-3
 
 
-@numba.njit(cache=True, nogil=True)
-def verify(query, found, weights, query_side, found_side):  # type: ignore[no-untyped-def]
-    """Find the transform that most of the matches' weight agrees with.
-
-    query, found  float64 [n, 4]: x, y, scale, angle; most telling matches first
-    weights       float64 [n]
-    query_side, found_side  longest sides of the two pictures in pixels
-
-    Returns (transform float64 [3, 3], query to found; inliers bool [n]). No two inliers lie at the
-    same place in either picture: they are one to one, and a spot with many features counts once.
-    """
-    octaves = np.log2(found[:, 2] / query[:, 2])
-    degrees = found[:, 3] - query[:, 3]
-    ends = np.stack((_places(query, query_side), _places(found, found_side)), axis=1)
-    best = np.eye(3)
-    inliers = np.zeros(len(weights), np.bool_)
-    best_weight, chosen = 0.0, -1
-    for i in range(min(len(weights), HYPOTHESES)):
-        # A match that the best map explains would propose it again.
-        if inliers[i]:
-            continue
-        close = _compatible(octaves, degrees, i)
-        if weights[close].sum() <= best_weight:
-            continue
-        model = _similarity(query[i], found[i], octaves[i], degrees[i])
-        reach = LOOSE * min(found_side, query_side * 2.0 ** octaves[i])
-        agreeing = _inliers(model, query, found, ends, close, reach)
-        weight = weights[agreeing].sum()
-        if weight > best_weight:
-            best_weight, chosen = weight, i
-            best, inliers = model, agreeing
-    if chosen < 0:
-        return best, inliers
-    close = _compatible(octaves, degrees, chosen)
-    side = min(found_side, query_side * 2.0 ** octaves[chosen])
-    return _refine(best, query, found, weights, ends, close, side, inliers)
-
-
-@numba.njit(cache=True, nogil=True)
+@helper
 def _refine(model, query, found, weights, ends, close, side, inliers):  # type: ignore[no-untyped-def]
     """Fit an affine map, then where it explains more a homography, to ever closer inliers."""
     for step in range(ROUNDS):
@@ -87,7 +51,7 @@ def _refine(model, query, found, weights, ends, close, side, inliers):  # type: 
     return model, inliers
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _similarity(query, found, octaves, degrees):  # type: ignore[no-untyped-def]
     """Return the similarity [3, 3] that carries one frame onto another."""
     scale, turn = 2.0**octaves, np.radians(degrees)
@@ -98,7 +62,7 @@ def _similarity(query, found, octaves, degrees):  # type: ignore[no-untyped-def]
     return model
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _compatible(octaves, degrees, i):  # type: ignore[no-untyped-def]
     """Tell which matches change scale and turn about as match `i` does: bool [n]."""
     close = np.empty(len(octaves), np.bool_)
@@ -109,7 +73,7 @@ def _compatible(octaves, degrees, i):  # type: ignore[no-untyped-def]
     return close
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _inliers(model, query, found, ends, close, reach):  # type: ignore[no-untyped-def]
     """Tell which matches `model` carries to within `reach`, one to one, earlier ones first."""
     inliers = np.zeros(len(ends), np.bool_)
@@ -129,7 +93,7 @@ def _inliers(model, query, found, ends, close, reach):  # type: ignore[no-untype
     return inliers
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _places(points, side):  # type: ignore[no-untyped-def]
     """Return the number of the fine grid's cell that each point lies in: int64 [n]."""
     cells = np.floor(points[:, :2] * (GRID / side))
@@ -137,7 +101,7 @@ def _places(points, side):  # type: ignore[no-untyped-def]
     return np.searchsorted(np.unique(keys), keys)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _fit(model, query, found, inliers, unknowns):  # type: ignore[no-untyped-def]
     """Fit an affine map (6 unknowns) or a homography (8) to the inliers by least squares.
 
@@ -174,10 +138,48 @@ def _fit(model, query, found, inliers, unknowns):  # type: ignore[no-untyped-def
     return fitted / fitted[2, 2] if fitted[2, 2] > 0 else model
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _normaliser(points):  # type: ignore[no-untyped-def]
     """Return the map [3, 3] that brings points to mean 0 and mean square 1 an axis."""
     x, y = points[:, 0].mean(), points[:, 1].mean()
     spread = np.sqrt((((points[:, 0] - x) ** 2 + (points[:, 1] - y) ** 2) / 2).mean())
     scale = 1.0 / max(spread, 1e-9)
     return np.array([[scale, 0.0, -scale * x], [0.0, scale, -scale * y], [0.0, 0.0, 1.0]])
+
+
+@kernel(array(float64, 2), array(float64, 2), array(float64), float64, float64)
+def verify(query, found, weights, query_side, found_side):  # type: ignore[no-untyped-def]
+    """Find the transform that most of the matches' weight agrees with.
+
+    query, found  float64 [n, 4]: x, y, scale, angle; most telling matches first
+    weights       float64 [n]
+    query_side, found_side  longest sides of the two pictures in pixels
+
+    Returns (transform float64 [3, 3], query to found; inliers bool [n]). No two inliers lie at the
+    same place in either picture: they are one to one, and a spot with many features counts once.
+    """
+    octaves = np.log2(found[:, 2] / query[:, 2])
+    degrees = found[:, 3] - query[:, 3]
+    ends = np.stack((_places(query, query_side), _places(found, found_side)), axis=1)
+    best = np.eye(3)
+    inliers = np.zeros(len(weights), np.bool_)
+    best_weight, chosen = 0.0, -1
+    for i in range(min(len(weights), HYPOTHESES)):
+        # A match that the best map explains would propose it again.
+        if inliers[i]:
+            continue
+        close = _compatible(octaves, degrees, i)
+        if weights[close].sum() <= best_weight:
+            continue
+        model = _similarity(query[i], found[i], octaves[i], degrees[i])
+        reach = LOOSE * min(found_side, query_side * 2.0 ** octaves[i])
+        agreeing = _inliers(model, query, found, ends, close, reach)
+        weight = weights[agreeing].sum()
+        if weight > best_weight:
+            best_weight, chosen = weight, i
+            best, inliers = model, agreeing
+    if chosen < 0:
+        return best, inliers
+    close = _compatible(octaves, degrees, chosen)
+    side = min(found_side, query_side * 2.0 ** octaves[chosen])
+    return _refine(best, query, found, weights, ends, close, side, inliers)

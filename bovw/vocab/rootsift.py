@@ -8,6 +8,7 @@ from bovw.records import Bytes, Doubles, Floats
 
 # The L2 norm of a descriptor. Its components are then whole numbers that fit a byte.
 NORM = 256
+ROOTS = np.sqrt(np.arange(256, dtype=np.float32))
 
 
 def rootsift(descriptors: Bytes) -> Floats:
@@ -17,10 +18,8 @@ def rootsift(descriptors: Bytes) -> Floats:
     CVPR 2012, section 3. Whole numbers make every distance and projection below 2^24 exact in
     float32, so that results depend neither on the order of a sum nor on threads nor on batches.
     """
-    values = descriptors.astype(np.float32)
-    values /= np.maximum(values.sum(axis=1, keepdims=True), 1)
-    np.sqrt(values, out=values)
-    return whole(values * NORM)
+    sums = np.maximum(descriptors.sum(axis=1, dtype=np.float32, keepdims=True), 1)
+    return whole(ROOTS[descriptors] * (NORM / np.sqrt(sums)))
 
 
 def whole(values: Floats | Doubles) -> Floats:

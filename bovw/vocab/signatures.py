@@ -6,8 +6,8 @@ import numpy as np
 
 from bovw.records import Floats, Ints, Signatures
 
-# The L2 norm of a direction. By Cauchy and Schwarz a projection of RootSIFT, whose norm is about
-# 256, and each of its partial sums stay below 2^24: exact in float32, whatever the order.
+# The L2 norm of a direction. By Cauchy and Schwarz a projection of a residual, whose norm is 512 at
+# most, and each of its partial sums stay below 2^24: exact in float32, whatever the order.
 NORM = 1 << 14
 
 
@@ -35,8 +35,7 @@ def sign(descriptors: Floats, words: Floats, ids: Ints, projection: Floats) -> S
 
     Returns uint64 [n, m, bits / 64].
     """
-    projected = descriptors @ projection.T
-    thresholds = (words @ projection.T)[ids] if len(words) < ids.size else words[ids] @ projection.T
-    bits = projected[:, None, :] > thresholds
+    residuals = descriptors[:, None] - words[ids]
+    bits = residuals @ projection.T > 0
     signatures: Signatures = np.packbits(bits, axis=-1, bitorder="little").view("<u8")
     return signatures
