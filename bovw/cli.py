@@ -19,6 +19,7 @@ from bovw.cli_options import (
     DEFAULT_VOCAB,
     FOLDER,
     Region,
+    expand_option,
     feature_options,
     index_option,
     jobs_option,
@@ -230,13 +231,14 @@ def _vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
 @click.option("--region", type=Region(), help="Look only for this part of the image, in pixels.")
 @scoring_option
 @rerank_option
+@expand_option
 @click.option("--no-rerank", is_flag=True, help="The same as --rerank 0.")
 @click.option("--format", default="table", show_default=True, help="How hits are written.",
               type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
 @quiet_option
 def query(
     images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
-    rerank: int, no_rerank: bool, format: str, quiet: bool,
+    rerank: int, expand: int, no_rerank: bool, format: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Find the indexed images that show what IMG shows.
 
@@ -251,7 +253,7 @@ def query(
 
     if region and len(images) > 1:
         raise click.UsageError("--region is a part of one image: give one IMG with it")
-    options = SearchOptions(scoring=scoring, rerank=0 if no_rerank else rerank)
+    options = SearchOptions(scoring=scoring, rerank=0 if no_rerank else rerank, expand=expand)
     searcher = Searcher(Index.open(index), options)
     skips = Skips()
     answers = []
@@ -282,6 +284,7 @@ def query(
                    "is trained on the data set and called own]")  # fmt: skip
 @scoring_option
 @rerank_option
+@expand_option
 @click.option("--ap", type=click.Choice(["official", "rectangle"]), default="official",
               show_default=True, help="Form of average precision.")  # fmt: skip
 @click.option("--query-mode", type=click.Choice(["keypoints", "crop"]),
@@ -289,12 +292,14 @@ def query(
 @click.option("--format", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How figures are written.")  # fmt: skip
 @click.option("--run", type=FOLDER, help="Write the rankings as a TREC run.")
+@click.option("--ablation", is_flag=True,
+              help="Measure all methods, from TF-IDF to the default, in one table.")  # fmt: skip
 @jobs_option
 @quiet_option
 def evaluate_dataset(
     dataset: str, images: Path, truth: Path | None, index: Path | None, vocab: Path | None,
-    scoring: str, rerank: int, ap: Any, query_mode: str | None, format: str,
-    run: Path | None, jobs: int | None, quiet: bool,
+    scoring: str, rerank: int, expand: int, ap: Any, query_mode: str | None, format: str,
+    run: Path | None, ablation: bool, jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure retrieval on oxford5k, paris6k, roxford5k, rparis6k, holidays, ukbench or a .json.
 
@@ -302,6 +307,7 @@ def evaluate_dataset(
 
     Example: bovw eval oxford5k --images oxbuild_images --truth gt_files
     """
+    from bovw.evaluation.ablation import as_markdown, climb
     from bovw.evaluation.protocols import load
     from bovw.evaluation.report import as_text
     from bovw.evaluation.run import evaluate
@@ -311,7 +317,14 @@ def evaluate_dataset(
     loaded = load(dataset, images, truth)
     skips = Skips()
     opened = _dataset_index(loaded, images, index, vocab, jobs, quiet, skips)
-    searcher = Searcher(opened, SearchOptions(scoring=scoring, rerank=rerank))
+    if ablation:
+        rungs = list(climb(loaded, images, opened, ap, query_mode, _progress(quiet)))
+        content = {"dataset": loaded.name, "rungs": [vars(rung) for rung in rungs]}
+        text = json.dumps(content, indent=1) if format == "json" else as_markdown(rungs)
+        click.echo(text.rstrip("\n"))
+        skips.leave()
+        return
+    searcher = Searcher(opened, SearchOptions(scoring=scoring, rerank=rerank, expand=expand))
     result = evaluate(loaded, images, searcher, ap, query_mode, _progress(quiet))
     for outcome in result.outcomes:
         if outcome.failure:

@@ -58,9 +58,13 @@ rerank_option = click.option(
     "--rerank", type=click.IntRange(min=0), default=SEARCH.rerank, show_default=True,
     help="Images of the ranking's top to verify, 0 for none.",
 )  # fmt: skip
+expand_option = click.option(
+    "--expand", type=click.IntRange(min=0), default=SEARCH.expand, show_default=True,
+    help="Verified images to ask again with, 0 for none.",
+)  # fmt: skip
 scoring_option = click.option(
-    "--scoring", type=click.Choice(["tfidf"]), default=SEARCH.scoring, show_default=True,
-    help="How images are ranked before verification.",
+    "--scoring", type=click.Choice(["tfidf", "hamming", "asmk"]), default=SEARCH.scoring,
+    show_default=True, help="How images are ranked before verification.",
 )  # fmt: skip
 training_options = _options(
     click.option("--words", type=click.IntRange(min=1), default=WORDS.words, show_default=True,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 
 
 def array(dtype: Any, dimensions: int = 1) -> Any:
@@ -25,3 +26,17 @@ def kernel(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 # What kernels call: compiled into them, for whatever types they pass.
 helper = numba.njit(cache=True, nogil=True)
+
+
+@helper
+def differing_bits(first, second):  # type: ignore[no-untyped-def]
+    """Return the Hamming distance of two signatures uint64 [bits / 64]."""
+    count = 0
+    for i in range(len(first)):
+        bits = first[i] ^ second[i]
+        bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+        pairs = np.uint64(0x3333333333333333)
+        bits = (bits & pairs) + ((bits >> np.uint64(2)) & pairs)
+        bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        count += (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return count

@@ -16,9 +16,9 @@ class FeatureOptions:
     max_size: int = 1024
     # Features kept an image, by SIFT's response.
     max_features: int = 4000
-    # OpenCV's contrast threshold: half of its default finds 1.4 times the features, in the dark and
-    # flat parts of a picture, where half of the matches between changed lights lie.
-    contrast: float = 0.02
+    # OpenCV's contrast threshold: a sixth of its default finds 1.7 times the features, in the dark
+    # and flat parts of a picture, where half of the matches between changed lights lie.
+    contrast: float = 0.007
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,19 @@ class SearchOptions:
     """Stages 5 and 6, ranking and verification."""
 
     # How postings are scored; see bovw.ranking.SCORINGS.
-    scoring: str = "tfidf"
+    scoring: str = "hamming"
+    # Visual words in whose postings a query feature looks for matches.
+    words: int = 5
+    # Whether repeated structure is kept from voting many times over (Hamming embedding).
+    burstiness: bool = True
+    # Farthest that the signatures of a match may lie apart, as a share of their bits. Unrelated
+    # ones differ in half of their bits.
+    matching_distance: float = 0.4
+    # Distance at which a match counts 1/e, as a share of the bits.
+    sigma: float = 0.2
     # Images verified, from the top of the ranking; 0 for none.
     rerank: int = 100
-    # Visual words a query feature looks for tentative matches in.
-    matching_words: int = 5
-    # Farthest that the signatures of a tentative match may lie apart, as a share of their bits.
-    # Unrelated ones differ in half of their bits.
-    matching_distance: float = 0.4
-    # Inliers that confirm an image.
-    min_inliers: int = 5
+    # Verified images that the query is expanded with, best first; 0 for none.
+    expand: int = 30
+    # Effective inliers, spread over as many places, that confirm an image.
+    min_inliers: int = 4

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from bovw.errors import FormatError, NewerFormatError, QueryError, UsageError
+from bovw.expansion import expand
 from bovw.features import describe_query
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
@@ -80,21 +81,30 @@ class Searcher:
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
         # Several words even where one is scored: the wider search finds the nearest more surely.
-        several = self.options.matching_words
-        words = self.vocabulary.assign(features.descriptors, several, available_jobs())
-        score = SCORINGS[self.options.scoring]
-        scores = score(words, self.index.segments, self.index.statistics)
+        options, segments = self.options, self.index.segments
+        words = self.vocabulary.assign(features.descriptors, options.words, available_jobs())
+        score = partial(
+            SCORINGS[options.scoring],
+            segments=segments,
+            collection=self.index.statistics,
+            options=options,
+        )
+        scores = score(words)
         ranking = self._rank(scores)
         verified = verify_images(
             features,
             words,
             region,
-            self.index.segments,
-            ranking.images[: self.options.rerank],
+            segments,
+            ranking.images[: options.rerank],
             self.index.statistics.weights,
-            self.options,
+            options,
         )
-        return self._hits(ranking, scores, verified, region)
+        if verified and options.expand:
+            expanded = expand(scores, verified[: options.expand], region, segments, score)
+            ranking = self._rank(expanded)
+        confirmed = [v for v in verified if v.confirmed]
+        return self._hits(ranking, scores, confirmed, region)
 
     def _rank(self, scores: Floats) -> Ranking:
         order = np.lexsort((self.index.name_order, -scores)).astype(np.int32)
@@ -103,27 +113,30 @@ class Searcher:
     def _hits(
         self, ranking: Ranking, scores: Floats, verified: list[Verified], region: Box
     ) -> list[Hit]:
-        """Put verified images first; one more than the evidence keeps their scores above the rest.
+        """Put verified images first, by their evidence times their scores, then the rest.
 
-        A score that is a cosine is 1 at most.
+        The best of the ranking's scores is added to theirs, so that all scores fall with rank.
         """
+        best = float(ranking.scores.max(initial=0))
+        combined = [best + v.evidence * float(scores[v.image]) for v in verified]
         hits = [
             replace(
-                self._hit(v.image, scores),
-                score=1 + v.evidence,
+                self._hit(v.image, score),
                 inliers=v.inliers,
                 transform=v.transform,
                 box=carry(v.transform, region),
             )
-            for v in verified
+            for v, score in zip(verified, combined, strict=True)
         ]
+        hits.sort(key=lambda hit: -hit.score)
         confirmed = {v.image for v in verified}
-        hits += [self._hit(i, scores) for i in ranking.images.tolist() if i not in confirmed]
+        rest = zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True)
+        hits += [self._hit(image, score) for image, score in rest if image not in confirmed]
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
 
-    def _hit(self, image: int, scores: Floats) -> Hit:
+    def _hit(self, image: int, score: float) -> Hit:
         path = str(self.index.path(image))
-        return Hit(rank=0, name=self.index.names[image], path=path, score=float(scores[image]))
+        return Hit(rank=0, name=self.index.names[image], path=path, score=score)
 
 
 def carry(transform: Doubles, region: Box) -> Doubles:

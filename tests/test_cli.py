@@ -431,7 +431,22 @@ def test_without_verification(options: tuple[str, ...], built: Path, image: Path
     text = run("query", image, "--index", built, "--format", "jsonl", *options).stdout
     hits = [json.loads(line) for line in text.splitlines()]
     assert all((hit["inliers"], hit["transform"], hit["box"]) == (0, None, None) for hit in hits)
-    assert all(0 <= hit["score"] <= 1 for hit in hits)
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True) and scores[-1] >= 0 < scores[0]
+
+
+@pytest.mark.parametrize("options", [(), ("--no-rerank",), ("--expand", "0"), ("--expand", "1")])
+@pytest.mark.parametrize("scoring", ["tfidf", "hamming", "asmk"])
+def test_every_scoring_finds(
+    scoring: str, options: tuple[str, ...], built: Path, image: Path
+) -> None:
+    arguments = ("--index", built, "--format", "jsonl", "--scoring", scoring, *options)
+    hits = [json.loads(line) for line in run("query", image, *arguments).stdout.splitlines()]
+    assert len(hits) == 8
+    assert {hit["name"] for hit in hits[:2]} == {"scene_01/view_0.jpg", "scene_01/view_1.jpg"}
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert (hits[0]["inliers"] > 0) == ("--no-rerank" not in options)
 
 
 def test_rerank_verifies_the_best_only(built: Path, image: Path) -> None:
@@ -722,6 +737,7 @@ def test_a_damaged_catalog_is_one_line(statement: str, copied: Path, image: Path
         "segments/1/images.npy",
         "segments/1/offsets.npy",
         "statistics/1/norms.npy",
+        "statistics/1/features.npy",
         "vocabulary/words.npy",
         "vocabulary/projection.npy",
         "vocabulary/manifest.json",

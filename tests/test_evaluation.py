@@ -193,6 +193,7 @@ def test_report_agrees_with_the_oracle(
     hits = [first[q] in truth[q][0] for q in truth]
     assert content["recall_at_1"] == pytest.approx(sum(hits) / len(hits))
     assert (content["settings"]["ap"], content["settings"]["rerank"]) == (form, rerank)
+    assert content["settings"]["expand"] == (30 if rerank else 0)
 
 
 def test_the_run_ranks_every_image_once(mixed: Path, indexed: Path, tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_json_has_what_is_promised(mixed: Path, indexed: Path) -> None:
     settings = content["settings"]
     assert (settings["images"], settings["indexed"], settings["words"]) == (10, 8, 200)
     assert settings["features"]["max_features"] == 400
-    assert (settings["scoring"], settings["query_mode"]) == ("tfidf", "keypoints")
+    assert (settings["scoring"], settings["query_mode"]) == ("hamming", "keypoints")
     held = json.loads(run("info", indexed, "--format", "json").stdout)
     assert settings["bytes_per_image"] == held["bytes_per_image"]
     assert content["milliseconds"]["describe"] > 0 and content["milliseconds"]["search"] > 0
@@ -226,8 +227,9 @@ def test_table_says_how_the_figures_were_made(mixed: Path, indexed: Path) -> Non
     text = result.stdout
     assert f"mAP  {content['map']:.4f}  (95 %: " in text
     assert f"R@1  {content['recall_at_1']:.4f}" in text
-    for said in ("official", "keypoints", "200 words", "own", "tfidf", "verification of 100",
-                 "10 images", "3 queries", "kB an image", "ms to search"):  # fmt: skip
+    for said in ("official", "keypoints", "200 words", "own", "hamming", "verification of 100",
+                 "expansion with 30", "10 images", "3 queries", "kB an image",
+                 "ms to search"):  # fmt: skip
         assert said in text
 
 

@@ -29,6 +29,7 @@ ODD_NAMES = (
     "50% #1? & more.jpg",
 )
 ARRAYS = tuple(f"{name}.npy" for name in Segment.__dataclass_fields__)
+STATISTICS = tuple(f"{name}.npy" for name in Statistics.__dataclass_fields__)
 
 
 def random_features(rng: np.random.Generator, count: int, size: tuple[int, int]) -> Features:
@@ -143,35 +144,40 @@ def test_segment_on_disk_is_the_same(tmp_path: Path) -> None:
 # Statistics
 
 
-def slow_statistics(images: Sequence[tuple[Features, Words]]) -> tuple[list[float], list[float]]:
-    """Return weights and norms by the formulas, from lists of words."""
+def slow_statistics(images: Sequence[tuple[Features, Words]]) -> dict[str, list[float]]:
+    """Count and weigh by the formulas, from lists of words."""
     lists = [words.ids[:, 0].tolist() for _, words in images]
     weights = []
     for word in range(WORDS):
         frequency = sum(word in words for words in lists)
         weights.append(math.log(1 + len(lists) / max(frequency, 1)) ** 2)
-    norms = [
-        math.sqrt(sum(weights[w] ** 2 * words.count(w) for w in set(words))) or 1.0
-        for words in lists
-    ]
-    return weights, norms
+    return {
+        "weights": weights,
+        "norms": [math.sqrt(sum(weights[w] ** 2 for w in set(words))) or 1.0 for words in lists],
+        "features": [len(words) for words in lists],
+        "distinct": [len(set(words)) for words in lists],
+    }
 
 
 def test_statistics_agree_with_their_formulas() -> None:
     images = random_images(20)
-    weights, norms = slow_statistics(images)
+    rng = np.random.default_rng(1)
+    images.append((random_features(rng, 0, (640, 480)), random_words(rng, 0)))
+    expected = slow_statistics(images)
     for parts in ([images], [images[:7], images[7:8], images[8:]]):
         statistics = Statistics.of([gathered(part) for part in parts], WORDS)
-        assert np.allclose(statistics.weights, weights, rtol=1e-6)
-        assert np.allclose(statistics.norms, norms, rtol=1e-6)
+        assert np.allclose(statistics.weights, expected["weights"], rtol=1e-6)
+        assert np.allclose(statistics.norms, expected["norms"], rtol=1e-6)
+        assert statistics.features.tolist() == expected["features"]
+        assert statistics.distinct.tolist() == expected["distinct"]
 
 
 def test_statistics_do_not_depend_on_segments() -> None:
     images = random_images(20)
     whole = Statistics.of([gathered(images)], WORDS)
     parts = Statistics.of([gathered(images[:9]), gathered(images[9:])], WORDS)
-    assert whole.weights.tobytes() == parts.weights.tobytes()
-    assert whole.norms.tobytes() == parts.norms.tobytes()
+    for name in Statistics.__dataclass_fields__:
+        assert getattr(whole, name).tobytes() == getattr(parts, name).tobytes()
 
 
 def test_statistics_of_nothing() -> None:
@@ -299,7 +305,7 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, halve, empty])
-@pytest.mark.parametrize("name", [*ARRAYS, "weights.npy", "norms.npy"])
+@pytest.mark.parametrize("name", [*ARRAYS, *STATISTICS])
 def test_damage_is_told_in_one_line(
     folder: Path, name: str, damage: Callable[[Path], object]
 ) -> None:
@@ -325,7 +331,7 @@ def test_a_segment_of_another_index_is_told(folder: Path, tmp_path: Path) -> Non
         Index.open(folder)
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, "weights.npy", "norms.npy"])
+@pytest.mark.parametrize("name", [*ARRAYS, *STATISTICS])
 def test_a_flipped_byte_is_found(folder: Path, name: str) -> None:
     index = Index.open(folder)
     path = next(folder.rglob(name))
@@ -348,7 +354,9 @@ def test_many_segments_hold_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(parts.segments) > 4
     assert parts.names == whole.names
     assert parts.features == whole.features
-    assert parts.statistics.norms.tobytes() == whole.statistics.norms.tobytes()
+    for name in Statistics.__dataclass_fields__:
+        first, second = getattr(parts.statistics, name), getattr(whole.statistics, name)
+        assert first.tobytes() == second.tobytes()
     assert (
         parts.starts.tolist()
         == np.cumsum([0, *(len(s.sizes) for s in parts.segments)])[:-1].tolist()

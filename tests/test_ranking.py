@@ -1,125 +1,357 @@
-"""Stage 5: the scores of postings are the scores of the formula."""
+"""Stage 5: the scores of postings are the scores of the formulas."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bovw.errors import FormatError
 from bovw.index.segment import Gathering, Segment
 from bovw.index.statistics import Statistics
-from bovw.ranking import SCORINGS, score_tfidf
+from bovw.options import SearchOptions
+from bovw.ranking import SCORINGS
+from bovw.ranking.kernels import add_hamming
 from bovw.records import Features, Floats, Words
 
-WORDS = 12
-word_lists = st.lists(st.integers(0, WORDS - 1), max_size=15)
-collections = st.lists(word_lists, min_size=1, max_size=8)
+# A feature is its word and its signature; a query's feature has several of both, nearest first.
+Feature = tuple[int, int]
+Image = Sequence[Feature]
+Query = Sequence[Sequence[Feature]]
+
+WORDS = 6
+# Of 128 bits; the low 64 of them serve shorter signatures.
+BASES = (0x9F3A_5C17_E04B_D286_1B7E_C95D_3860_F4A2, 0x06C9_B5E2_7D13_48AF_E87A_021C_94D6_5B3F)
+
+each_scoring = pytest.mark.parametrize("scoring", SCORINGS)
 
 
-def slow_tfidf(query: list[int], images: Sequence[list[int]]) -> list[float]:
-    """Return cosines between dictionaries of sqrt(tf) * log(1 + N / df)^2."""
+@dataclass(frozen=True)
+class Case:
+    """A query and a collection, which is split into two segments at image `cut`."""
 
-    def weight(word: int) -> float:
-        frequency = sum(word in image for image in images)
-        return math.log(1 + len(images) / max(frequency, 1)) ** 2
+    bits: int
+    query: Query
+    images: Sequence[Image]
+    cut: int
+    options: SearchOptions
 
-    def histogram(words: list[int]) -> dict[int, float]:
-        return {word: math.sqrt(tf) * weight(word) for word, tf in Counter(words).items()}
+
+def close_signatures(bits: int) -> st.SearchStrategy[int]:
+    """Draw signatures that differ from one of two in a few bits."""
+    flips = st.sets(st.integers(0, bits - 1), max_size=bits // 2)
+    base = st.sampled_from([base % 2**bits for base in BASES])
+    return st.builds(lambda base, flips: base ^ sum(1 << bit for bit in flips), base, flips)
+
+
+def features(bits: int) -> st.SearchStrategy[Feature]:
+    signatures = st.integers(0, 2**bits - 1) | close_signatures(bits)
+    return st.tuples(st.integers(0, WORDS - 1), signatures)
+
+
+def queries(bits: int) -> st.SearchStrategy[Query]:
+    """Draw features with as many words each; further words may be missing."""
+
+    def rows(several: int) -> st.SearchStrategy[Query]:
+        further = features(bits) | st.just((-1, 0))
+        row = st.tuples(features(bits), *(further for _ in range(several - 1)))
+        return st.lists(row, max_size=8)
+
+    return st.integers(1, 4).flatmap(rows)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    bits = draw(st.sampled_from([64, 128]))
+    options = SearchOptions(
+        words=draw(st.integers(1, 4)),
+        burstiness=draw(st.booleans()),
+        matching_distance=draw(st.sampled_from([0.0, 0.25, 0.4, 1.0])),
+        sigma=draw(st.sampled_from([0.1, 0.2, 0.5])),
+    )
+    image = st.lists(features(bits), max_size=10)
+    images = draw(st.lists(image, min_size=1, max_size=6))
+    return Case(bits, draw(queries(bits)), images, draw(st.integers(0, 6)), options)
+
+
+# The slow twins
+
+
+def slow_weight(word: int, images: Sequence[Image]) -> float:
+    frequency = sum(any(word == own for own, _ in image) for image in images)
+    return math.log(1 + len(images) / max(frequency, 1)) ** 2
+
+
+def slow_tfidf(case: Case) -> list[float]:
+    """Return cosines of dictionaries that have a weight for each word that is there."""
+
+    def histogram(words: set[int]) -> dict[int, float]:
+        return {word: slow_weight(word, case.images) for word in words}
 
     def norm(values: dict[int, float]) -> float:
         return math.sqrt(sum(value**2 for value in values.values())) or 1.0
 
-    asked = histogram(query)
+    asked = histogram({row[0][0] for row in case.query})
     scores = []
-    for image in map(histogram, images):
-        product = sum(value * image.get(word, 0) for word, value in asked.items())
-        scores.append(product / (norm(asked) * norm(image)))
+    for image in case.images:
+        own = histogram({word for word, _ in image})
+        product = sum(value * own.get(word, 0) for word, value in asked.items())
+        scores.append(product / (norm(asked) * norm(own)))
     return scores
 
 
-def segment_of(images: Sequence[list[int]]) -> Segment:
-    gathering = Gathering(WORDS, 64)
-    for words in images:
-        count = len(words)
-        points = np.ones((count, 4), np.float32)
-        features = Features(points, np.zeros((count, 128), np.uint8), 64, 64)
-        gathering.add(features, np.array(words, np.int32), np.zeros((count, 1), np.uint64))
+def slow_hamming(case: Case) -> list[float]:
+    """Return sums of idf^2 exp(-(h / sigma)^2), kept down by the root of the features."""
+    scores = []
+    for image in case.images:
+        total = 0.0
+        for row in case.query:
+            votes = [0.0]
+            for word, signature in row[: case.options.words]:
+                for own, other in image:
+                    share = (signature ^ other).bit_count() / case.bits
+                    if word == own and share <= case.options.matching_distance:
+                        closeness = math.exp(-((share / case.options.sigma) ** 2))
+                        votes.append(slow_weight(word, case.images) * closeness)
+            sharing = sum(row[0][0] == other[0][0] for other in case.query)
+            total += max(votes) / sharing if case.options.burstiness else sum(votes)
+        scores.append(total / math.sqrt(max(len(image), 1) * max(len(case.query), 1)))
+    return scores
+
+
+def slow_asmk(case: Case) -> list[float]:
+    """Return normalised sums of u^3 over the words that both have."""
+
+    def aggregated(features: Sequence[Feature]) -> dict[int, int]:
+        majorities = {}
+        for word in {word for word, _ in features if word >= 0}:
+            own = [signature for other, signature in features if other == word]
+            counts = [sum(signature >> bit & 1 for signature in own) for bit in range(case.bits)]
+            majorities[word] = sum(1 << i for i, n in enumerate(counts) if 2 * n >= len(own))
+        return majorities
+
+    asked = aggregated([feature for row in case.query for feature in row[: case.options.words]])
+    scores = []
+    for image in case.images:
+        own, total = aggregated(image), 0.0
+        for word in asked.keys() & own.keys():
+            similarity = 1 - 2 * (asked[word] ^ own[word]).bit_count() / case.bits
+            total += similarity**3 if similarity > 0 else 0
+        scores.append(total / math.sqrt(max(len(own), 1) * max(len(asked), 1)))
+    return scores
+
+
+TWINS: dict[str, Callable[[Case], list[float]]] = {
+    "tfidf": slow_tfidf,
+    "hamming": slow_hamming,
+    "asmk": slow_asmk,
+}
+
+
+# The fast ones
+
+
+def as_array(signatures: Sequence[int], bits: int) -> np.ndarray:
+    data = b"".join(signature.to_bytes(bits // 8, "little") for signature in signatures)
+    return np.frombuffer(data, "<u8").reshape(-1, bits // 64)
+
+
+def segment_of(images: Sequence[Image], bits: int = 64) -> Segment:
+    gathering = Gathering(WORDS, bits)
+    for image in images:
+        points = np.ones((len(image), 4), np.float32)
+        drawn = Features(points, np.zeros((len(image), 128), np.uint8), 64, 64)
+        ids = np.array([word for word, _ in image], np.int32)
+        gathering.add(drawn, ids, as_array([signature for _, signature in image], bits))
     return gathering.segment()
 
 
-def words_of(query: list[int], several: int = 1) -> Words:
-    """Make the query's words; further words of a feature must not count."""
-    ids = np.full((len(query), several), WORDS - 1, np.int32)
-    ids[:, 0] = query
-    return Words(ids, np.zeros((*ids.shape, 1), np.uint64))
+def words_of(query: Query, bits: int = 64) -> Words:
+    several = len(query[0]) if query else 1
+    ids = np.array([[word for word, _ in row] for row in query], np.int32)
+    signatures = as_array([signature for row in query for _, signature in row], bits)
+    shape = (len(query), several)
+    return Words(ids.reshape(shape), signatures.reshape(*shape, bits // 64))
 
 
-def fast_tfidf(
-    query: list[int], images: Sequence[list[int]], several: int = 1, cut: int = 0
-) -> Floats:
-    segments = [segment_of(part) for part in (images[:cut], images[cut:]) if part]
+def scores_of(scoring: str, case: Case) -> Floats:
+    parts = (case.images[: case.cut], case.images[case.cut :])
+    segments = [segment_of(part, case.bits) for part in parts if part]
     statistics = Statistics.of(segments, WORDS)
-    return score_tfidf(words_of(query, several), segments, statistics)
+    words = words_of(case.query, case.bits)
+    return SCORINGS[scoring](words, segments, statistics, case.options)
 
 
-@settings(deadline=None, max_examples=150)
-@given(word_lists, collections, st.integers(1, 3), st.integers(0, 8))
-def test_tfidf_agrees_with_its_formula(
-    query: list[int], images: list[list[int]], several: int, cut: int
-) -> None:
-    scores = fast_tfidf(query, images, several, cut)
+def scores_between(scoring: str, query: Image, images: Sequence[Image]) -> Floats:
+    """Ask with an image's features."""
+    asked = [[feature] for feature in query]
+    return scores_of(scoring, Case(64, asked, images, 0, SearchOptions()))
+
+
+def plain(*words: int) -> Image:
+    """Make an image whose features have one signature."""
+    return [(word, 0) for word in words]
+
+
+# Formulas
+
+
+@each_scoring
+@settings(deadline=None, max_examples=120)
+@given(case=cases())
+def test_scores_agree_with_their_formula(scoring: str, case: Case) -> None:
+    scores = scores_of(scoring, case)
     assert scores.dtype == np.float32
-    assert np.allclose(scores, slow_tfidf(query, images), rtol=1e-5, atol=1e-7)
-    assert np.isfinite(scores).all()
+    assert np.allclose(scores, TWINS[scoring](case), rtol=1e-5, atol=1e-7)
     assert (scores >= 0).all()
-    assert (scores <= 1 + 1e-6).all()
+    assert scoring == "hamming" or (scores <= 1 + 1e-6).all()
 
 
-@settings(deadline=None, max_examples=50)
-@given(word_lists, collections, st.integers(0, 8))
-def test_scores_do_not_depend_on_segments(
-    query: list[int], images: list[list[int]], cut: int
+@each_scoring
+@settings(deadline=None, max_examples=60)
+@given(case=cases())
+def test_scores_do_not_depend_on_segments(scoring: str, case: Case) -> None:
+    whole = scores_of(scoring, replace(case, cut=0))
+    assert scores_of(scoring, case).tobytes() == whole.tobytes()
+
+
+@each_scoring
+@settings(deadline=None, max_examples=60)
+@given(case=cases(), data=st.data())
+def test_twins_have_one_score(scoring: str, case: Case, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, len(case.images) - 1))
+    twins = replace(case, images=[*case.images, case.images[number]])
+    scores = scores_of(scoring, twins)
+    assert scores[number] == scores[-1]
+
+
+@each_scoring
+@settings(deadline=None, max_examples=60)
+@given(
+    case=cases(),
+    images=st.lists(st.integers(0, 300), min_size=1, max_size=4),
+    asked=st.integers(0, 300),
+)
+def test_degenerate_scores_are_finite(
+    scoring: str, case: Case, images: list[int], asked: int
 ) -> None:
-    whole, parts = fast_tfidf(query, images), fast_tfidf(query, images, cut=cut)
-    assert whole.tobytes() == parts.tobytes()
+    """All features are the same one, many times over."""
+    feature = (1, BASES[0] % 2**case.bits)
+    collection = [[feature] * count for count in images]
+    scores = scores_of(scoring, replace(case, images=collection, query=[[feature]] * asked))
+    assert scores.shape == (len(images),)
+    assert np.isfinite(scores).all()
+    assert (scores[np.array(images) == 0] == 0).all()
 
 
-def test_an_image_is_most_like_itself() -> None:
-    images = [[0, 0, 1, 2], [2, 3, 4], [4, 5, 5, 5, 6]]
+@pytest.mark.parametrize("scoring", ["tfidf", "asmk"])
+@settings(deadline=None, max_examples=60)
+@given(case=cases())
+def test_an_image_is_one_to_itself(scoring: str, case: Case) -> None:
+    for number, image in enumerate(case.images):
+        asked = replace(case, query=[[feature] for feature in image])
+        expected = 1 if image else 0
+        scores = scores_of(scoring, asked)
+        assert abs(scores[number] - expected) < 1e-6
+        assert scores.max() < 1 + 1e-6
+
+
+# Small collections
+
+
+@each_scoring
+def test_an_image_is_most_like_itself(scoring: str) -> None:
+    images = [
+        [(0, 0), (0, BASES[0] % 2**64), (1, 7), (2, 0)],
+        [(2, 7), (3, 0), (4, 1)],
+        [(4, 0), (5, 1), (5, BASES[1] % 2**64), (1, 0)],
+    ]
     for number, image in enumerate(images):
-        scores = fast_tfidf(image, images)
-        assert scores.argmax() == number
-        assert abs(scores[number] - 1) < 1e-6
+        assert scores_between(scoring, image, images).argmax() == number
 
 
-def test_one_image_is_found() -> None:
-    assert fast_tfidf([1, 2], [[1, 2, 3]])[0] > 0.5
+@each_scoring
+def test_one_image_is_found(scoring: str) -> None:
+    (score,) = scores_between(scoring, plain(1, 2), [plain(1, 2, 3)])
+    assert score > 0.3
+    (score,) = scores_between(scoring, plain(4), [plain(1, 2, 3)])
+    assert score == 0
 
 
-def test_a_word_of_every_image_still_counts() -> None:
-    scores = fast_tfidf([0], [[0, 1], [0, 2], [0, 3]])
+@each_scoring
+def test_a_word_of_every_image_still_counts(scoring: str) -> None:
+    scores = scores_between(scoring, plain(0), [plain(0, 1), plain(0, 2), plain(0, 3)])
     assert (scores > 0).all()
 
 
-def test_unknown_words_and_no_words_score_nothing() -> None:
-    images = [[0, 1], [], [2]]
-    assert fast_tfidf([7, 8], images).tolist() == [0, 0, 0]
-    assert fast_tfidf([], images).tolist() == [0, 0, 0]
+@each_scoring
+def test_unknown_words_score_nothing(scoring: str) -> None:
+    images = [plain(0, 1), [], plain(2)]
+    assert scores_between(scoring, plain(4, 5), images).tolist() == [0, 0, 0]
 
 
-def test_no_images_have_no_scores() -> None:
-    assert len(score_tfidf(words_of([1]), [], Statistics.of([], WORDS))) == 0
+@each_scoring
+@pytest.mark.parametrize("several", [1, 3])
+def test_no_words_score_nothing(scoring: str, several: int) -> None:
+    segment = segment_of([plain(0, 1), [], plain(2)])
+    words = Words(np.empty((0, several), np.int32), np.empty((0, several, 1), np.uint64))
+    scores = SCORINGS[scoring](words, [segment], Statistics.of([segment], WORDS))
+    assert scores.tolist() == [0, 0, 0]
+
+
+@each_scoring
+def test_no_images_have_no_scores(scoring: str) -> None:
+    score = partial(SCORINGS[scoring], words_of([plain(1)]))
+    assert len(score([], Statistics.of([], WORDS))) == 0
     empty = segment_of([])
-    assert len(score_tfidf(words_of([1]), [empty], Statistics.of([empty], WORDS))) == 0
+    assert len(score([empty], Statistics.of([empty], WORDS))) == 0
 
 
-def test_every_scoring_gives_every_image_a_finite_score() -> None:
-    segment = segment_of([[0, 1], [2, 2], []])
-    for score in SCORINGS.values():
-        scores = score(words_of([0, 2, 9]), [segment], Statistics.of([segment], WORDS))
-        assert scores.shape == (3,)
-        assert np.isfinite(scores).all()
+@pytest.mark.parametrize("scoring", ["hamming", "asmk"])
+def test_far_signatures_score_nothing(scoring: str) -> None:
+    opposite = [(0, 2**64 - 1)]
+    assert scores_between(scoring, [(0, 0)], [opposite, plain(0)])[0] == 0
+
+
+def test_repeated_structure_has_one_voice() -> None:
+    repeated, images = [[(0, 0)]] * 4, [plain(0, 0, 0), plain(1)]
+    case = Case(64, repeated, images, 0, SearchOptions())
+    kept_down = scores_of("hamming", case)[0]
+    each_voting = scores_of("hamming", replace(case, options=SearchOptions(burstiness=False)))[0]
+    assert np.isclose(each_voting, 4 * 3 * kept_down)
+
+
+# Damage
+
+
+@each_scoring
+@pytest.mark.parametrize("wrong", [-1, 3, 2**31 - 1, -(2**31)])
+def test_a_damaged_posting_is_an_error(scoring: str, wrong: int) -> None:
+    images = [plain(0, 1), plain(1, 1, 2), plain(2)]
+    segment = segment_of(images)
+    statistics = Statistics.of([segment, segment], WORDS)
+    query = words_of([plain(1), plain(2)])
+    for posting in (1, 2, len(segment.images) - 1):
+        numbers = segment.images.copy()
+        numbers[posting] = wrong
+        damaged = replace(segment, images=numbers)
+        with pytest.raises(FormatError, match="postings are damaged"):
+            SCORINGS[scoring](query, [segment, damaged], statistics)
+
+
+@pytest.mark.parametrize("vote", [1.0, 5e-324])
+@pytest.mark.parametrize("weight", [0.4, 0.0, -1.0, math.nan])
+def test_no_weight_makes_votes_leave_their_array(weight: float, vote: float) -> None:
+    """Run as Python, where leaving it is an error; compiled code would write beyond it."""
+    numbers, asked = np.zeros(3, np.int32), np.zeros((1, 1), np.int32)
+    add_hamming.py_func(
+        np.array([0, 3]), numbers, np.zeros((3, 1), np.uint64), asked,
+        np.zeros((1, 1, 1), np.uint64), np.full((1, 1), weight), np.full(65, vote), True,
+        np.zeros(1),
+    )  # fmt: skip

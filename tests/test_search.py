@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,11 +16,14 @@ from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageErr
 from bovw.images import find_images
 from bovw.index import Index, writer
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
+from bovw.ranking import SCORINGS
 from bovw.records import Box, Hit
 from bovw.search import Searcher, carry
 from bovw.synthetic import Collection, scene_box
 
 Build = Callable[..., Index]
+
+each_scoring = pytest.mark.parametrize("scoring", SCORINGS)
 
 
 @pytest.fixture
@@ -95,6 +99,60 @@ def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: 
             assert hit.verified == (hit.inliers >= 5) == (hit.box is not None)
 
 
+@each_scoring
+@pytest.mark.parametrize("rerank", [100, 2, 0])
+@pytest.mark.parametrize("expand", [30, 1, 0])
+def test_scores_fall_with_rank(
+    index: Index, collection: Collection, scoring: str, rerank: int, expand: int
+) -> None:
+    searcher = Searcher(index, SearchOptions(scoring=scoring, rerank=rerank, expand=expand))
+    for query in collection.queries[:2]:
+        hits = searcher.search(collection.root / query.name, topk=None)
+        assert [hit.rank for hit in hits] == list(range(1, len(index) + 1))
+        scores = [hit.score for hit in hits]
+        assert np.isfinite(scores).all()
+        assert scores == sorted(scores, reverse=True)
+        confirmed = [hit.verified for hit in hits]
+        assert confirmed == sorted(confirmed, reverse=True)
+
+
+@each_scoring
+def test_expansion_leaves_verified_hits_on_top(
+    index: Index, collection: Collection, scoring: str
+) -> None:
+    """It moves the others alone, whose scores it only adds to."""
+    for query in collection.queries[:3]:
+        image = collection.root / query.name
+        off, on = (
+            Searcher(index, SearchOptions(scoring=scoring, expand=expand)).search(image, topk=None)
+            for expand in (0, 30)
+        )
+        count = sum(hit.verified for hit in off)
+        assert count >= 2
+        assert all(hit.verified for hit in on[:count])
+        assert same([replace(hit, score=0) for hit in on[:count]],
+                    [replace(hit, score=0) for hit in off[:count]])  # fmt: skip
+        # Above the best of the others, by the same steps.
+        steps = [np.diff([hit.score for hit in hits[:count]]) for hits in (off, on)]
+        assert np.allclose(*steps, rtol=1e-9, atol=1e-9)
+        before = {hit.name: hit.score for hit in off[count:]}
+        after = {hit.name: hit.score for hit in on[count:]}
+        assert before.keys() == after.keys()
+        assert all(after[name] >= score for name, score in before.items())
+        assert any(after[name] > score for name, score in before.items())
+
+
+def test_expansion_without_verified_hits_changes_nothing(
+    index: Index, collection: Collection
+) -> None:
+    image = collection.root / collection.queries[0].name
+    none = [SearchOptions(rerank=0), SearchOptions(min_inliers=10_000)]
+    for options in none:
+        without = Searcher(index, replace(options, expand=0)).search(image, topk=None)
+        assert not any(hit.verified for hit in without)
+        assert same(Searcher(index, options).search(image, topk=None), without)
+
+
 def test_pixels_are_as_good_as_their_file(
     searcher: Searcher, collection: Collection, tmp_path: Path
 ) -> None:
@@ -160,7 +218,10 @@ def test_one_image_is_found_with_a_score(build: Build, photos: Path) -> None:
         (photos / name).unlink()
     searcher = Searcher(build(photos))
     assert len(searcher.index) == 1
-    assert Searcher(searcher.index, SearchOptions(rerank=0)).search(photos / "1.jpg")[0].score > 0.9
+    # With one word a query feature has the word that it was indexed under.
+    for scoring, least in (("tfidf", 0.999), ("asmk", 0.999), ("hamming", 0.1)):
+        ranking = Searcher(searcher.index, SearchOptions(scoring=scoring, rerank=0, words=1))
+        assert ranking.search(photos / "1.jpg")[0].score > least
     hit = searcher.search(photos / "1.jpg")[0]
     assert hit.verified
     assert np.allclose(hit.transform, np.eye(3), atol=0.02)

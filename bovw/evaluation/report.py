@@ -140,6 +140,7 @@ class Evaluation:
         return {
             "scoring": options.scoring,
             "rerank": options.rerank,
+            "expand": options.expand if options.rerank else 0,
             "ap": self.form,
             "query_mode": self.mode,
             "vocabulary": source,
@@ -179,7 +180,8 @@ def as_text(evaluation: Evaluation) -> str:
         f"data set      {report['dataset']}: {settings['images']} images, "
         f"{len(report['queries'])} queries",
         f"vocabulary    {settings['words']} words, {source}",
-        f"scoring       {settings['scoring']}, verification of {settings['rerank']}",
+        f"scoring       {settings['scoring']}, verification of {settings['rerank']}, "
+        f"expansion with {settings['expand']}",
         f"AP form       {settings['ap']}, depth: all images; region: {settings['query_mode']}",
         f"time a query  {report['milliseconds']['describe']:.0f} ms to describe, "
         f"{report['milliseconds']['search']:.0f} ms to search (medians)",

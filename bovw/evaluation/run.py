@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bovw.errors import ImageError, QueryError
 from bovw.evaluation.database import check_database
-from bovw.evaluation.protocols import Dataset
+from bovw.evaluation.protocols import Dataset, Query
 from bovw.evaluation.report import ApForm, Evaluation, Outcome
 from bovw.features import describe_query
+from bovw.options import FeatureOptions
 from bovw.parallel import Progress, silent
-from bovw.records import Hit
+from bovw.records import Box, Features, Hit
 from bovw.search import Searcher
+
+
+@dataclass(frozen=True)
+class Described:
+    """A query's features, or why there are none, and the seconds that they took."""
+
+    query: Query
+    features: Features | None
+    region: Box | None
+    seconds: float
+    failure: str | None = None
 
 
 def evaluate(
@@ -31,31 +44,56 @@ def evaluate(
 
     Raises DatasetError where the index does not hold the data set's images.
     """
-    check_database(dataset, searcher.index)
     mode = mode or dataset.query_mode
-    asked = _ask(dataset, images, searcher, mode == "crop")
-    with progress(asked, len(dataset.queries), "Querying") as results:
+    described = describe_queries(dataset, images, searcher.feature_options, mode)
+    return ask(dataset, images, searcher, described, form, mode, progress)
+
+
+def describe_queries(
+    dataset: Dataset, images: Path, options: FeatureOptions, mode: str
+) -> Iterator[Described]:
+    """Yield every query's features; one that cannot be used says why."""
+    for query in dataset.queries:
+        start = time.perf_counter()
+        try:
+            features, region = describe_query(
+                images / query.image, query.region, mode == "crop", options
+            )
+        except (ImageError, QueryError) as error:
+            seconds = time.perf_counter() - start
+            yield Described(query, None, None, seconds, str(error))
+        else:
+            yield Described(query, features, region, time.perf_counter() - start)
+
+
+def ask(
+    dataset: Dataset,
+    images: Path,
+    searcher: Searcher,
+    described: Iterable[Described],
+    form: ApForm,
+    mode: str,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Evaluate a searcher on queries described before, as `evaluate` does."""
+    check_database(dataset, searcher.index)
+    outcomes = (_outcome(one, dataset, images, searcher) for one in described)
+    with progress(outcomes, len(dataset.queries), "Querying") as results:
         return Evaluation(dataset, searcher, list(results), form, mode)
 
 
-def _ask(dataset: Dataset, images: Path, searcher: Searcher, crop: bool) -> Iterator[Outcome]:
-    for query in dataset.queries:
-        start = time.perf_counter()
-        hits: list[Hit] = []
-        failure = None
-        described = start
+def _outcome(one: Described, dataset: Dataset, images: Path, searcher: Searcher) -> Outcome:
+    start = time.perf_counter()
+    hits: list[Hit] = []
+    failure = one.failure
+    if one.features is not None and one.region is not None:
         try:
-            features, region = describe_query(
-                images / query.image, query.region, crop, searcher.feature_options
-            )
-            described = time.perf_counter()
-            hits = searcher.search_features(features, region)
-        except (ImageError, QueryError) as error:
+            hits = searcher.search_features(one.features, one.region)
+        except QueryError as error:
             # A query that cannot be asked finds nothing, which its AP then shows.
             failure = str(error)
-        end = time.perf_counter()
-        hits = _complete(hits, dataset, images)
-        yield Outcome(query, hits, described - start, end - described, failure)
+    seconds = time.perf_counter() - start
+    return Outcome(one.query, _complete(hits, dataset, images), one.seconds, seconds, failure)
 
 
 def _complete(hits: list[Hit], dataset: Dataset, images: Path) -> list[Hit]:

@@ -130,9 +130,10 @@ class Index:
             and (len(segment.sizes), len(segment.offsets)) == (row.images, words + 1)
             for row, segment in zip(self._segment_rows, self.segments, strict=True)
         ]
-        lengths = (len(self.statistics.norms), len(self.statistics.weights))
+        counted = {len(getattr(self.statistics, n)) for n in ("norms", "features", "distinct")}
+        fits.append(counted == {len(self.names)} and len(self.statistics.weights) == words)
         held = sum(row.images for row in self._segment_rows)
-        if not all(fits) or lengths != (len(self.names), words) or held != len(self.names):
+        if not all(fits) or held != len(self.names):
             raise FormatError(
                 f"the files of {self.folder} do not fit its catalog: index the images again with "
                 "`bovw index`"

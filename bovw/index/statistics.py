@@ -5,38 +5,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bovw.index.segment import Segment, load_array, save_array
-from bovw.records import Doubles, Floats
+from bovw.records import Doubles, Floats, Ints
 
 
 @dataclass(frozen=True)
 class Statistics:
     """Word weights and image norms.
 
-    weights  float32 [words]: idf squared, idf = log(1 + images / images with the word). The 1 keeps
-             a collection of one image, where every word is in every image, from weighing nothing.
-             The square draws rare words out further than the textbook's idf does: measured, it is
-             worth 1 to 3 points of every data set
-    norms    float32 [images]: L2 norms of the TF-IDF histograms sqrt(tf) * weight, never 0
+    weights   float32 [words]: idf squared, idf = log(1 + images / images with the word). The 1
+              keeps a collection of one image, where every word is in every image, from weighing
+              nothing. The square draws rare words out further than the textbook's idf does
+    norms     float32 [images]: L2 norms of the images' TF-IDF histograms, never 0
+    features  int32 [images]: features of every image
+    distinct  int32 [images]: different words of every image
     """
 
     weights: Floats
     norms: Floats
+    features: Ints
+    distinct: Ints
 
     @classmethod
     def of(cls, segments: Sequence[Segment], words: int) -> Statistics:
         """Count them over all segments, in one pass each."""
         images = sum(len(segment.sizes) for segment in segments)
-        frequencies = sum((_image_counts(s) for s in segments), np.zeros(words, np.int64))
+        firsts = [_first_postings(segment) for segment in segments]
+        frequencies = np.zeros(words, np.int64)
+        for segment, first in zip(segments, firsts, strict=True):
+            before = np.concatenate([[0], np.cumsum(first)])
+            frequencies += np.diff(before[segment.offsets])
         weights = np.log1p(images / np.maximum(frequencies, 1)) ** 2
-        squares = [_squared_norms(segment, weights) for segment in segments]
-        norms = np.sqrt(np.concatenate([*squares, np.empty(0)]))
+        counted = [
+            _count(segment, first, weights) for segment, first in zip(segments, firsts, strict=True)
+        ]
+        squares, features, distinct = (
+            np.concatenate(column) for column in zip(_count_nothing(), *counted, strict=True)
+        )
+        norms = np.sqrt(squares)
         norms[norms == 0] = 1
-        return cls(weights.astype(np.float32), norms.astype(np.float32))
+        return cls(
+            weights.astype(np.float32),
+            norms.astype(np.float32),
+            features.astype(np.int32),
+            distinct.astype(np.int32),
+        )
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write and flush the files into a new folder; return their SHA-256 by name."""
@@ -52,18 +70,27 @@ class Statistics:
         return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
 
 
-def _image_counts(segment: Segment) -> npt.NDArray[np.int64]:
-    """Return how many images have each word: int64 [words]."""
-    first = np.ones(len(segment.images) + 1, np.int64)
+def _first_postings(segment: Segment) -> npt.NDArray[np.bool_]:
+    """Tell which postings are the first of their word and image: bool [n]."""
+    first = np.ones(len(segment.images) + 1, np.bool_)
     first[1:-1] = segment.images[1:] != segment.images[:-1]
-    first[segment.offsets] = 1
-    before = np.concatenate([[0], np.cumsum(first[:-1])])
-    counts: npt.NDArray[np.int64] = np.diff(before[segment.offsets])
-    return counts
+    first[segment.offsets] = True
+    return first[:-1]
 
 
-def _squared_norms(segment: Segment, weights: Doubles) -> Doubles:
-    """Return every image's sum over words of (weight * sqrt(tf))^2 = weight^2 * tf."""
-    squares = np.repeat(weights**2, np.diff(segment.offsets))
-    summed = np.bincount(segment.images, squares, len(segment.sizes))
-    return summed.astype(np.float64)
+def _count(
+    segment: Segment, first: npt.NDArray[np.bool_], weights: Doubles
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return every image's sum of squared weights over its words, its features and its words."""
+    images = len(segment.sizes)
+    squares = np.repeat(weights**2, np.diff(segment.offsets))[first]
+    owners = segment.images[first]
+    return (
+        np.bincount(owners, squares, images),
+        np.bincount(segment.images, minlength=images),
+        np.bincount(owners, minlength=images),
+    )
+
+
+def _count_nothing() -> tuple[npt.NDArray[Any], ...]:
+    return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)

@@ -1,6 +1,8 @@
 """Stage 5: from postings to a ranking of all images."""
 
+from bovw.ranking.asmk import score_asmk
+from bovw.ranking.hamming import score_hamming
 from bovw.ranking.tfidf import score_tfidf
 
 # How the command line calls them.
-SCORINGS = {"tfidf": score_tfidf}
+SCORINGS = {"tfidf": score_tfidf, "hamming": score_hamming, "asmk": score_asmk}

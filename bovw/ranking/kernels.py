@@ -1,31 +1,124 @@
-"""Just-in-time kernels that score one segment's postings."""
+"""Just-in-time kernels that score one segment's postings.
+
+Each adds to `scores` [images], and returns False where a damaged file names an image that is not
+there. The postings of a word are sorted by image.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import float64, int32, int64
+from numba import boolean, float64, int32, int64, uint64
 
-from bovw.jit import array, kernel
+from bovw.jit import array, differing_bits, helper, kernel
+
+
+@helper
+def _majority(signatures, into):  # type: ignore[no-untyped-def]
+    """Set each bit that at least half of the signatures [n, bits / 64] have."""
+    one = np.uint64(1)
+    for part in range(signatures.shape[1]):
+        bits = np.uint64(0)
+        for bit in range(64):
+            mask = one << np.uint64(bit)
+            count = 0
+            for k in range(len(signatures)):
+                if signatures[k, part] & mask:
+                    count += 1
+            if 2 * count >= len(signatures):
+                bits |= mask
+        into[part] = bits
 
 
 @kernel(array(int64), array(int32), array(int32), array(float64), float64[::1])
 def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyped-def]
-    """Add to `scores` [images] the dot product of a query with every image of a segment.
-
-    A posting is one feature; an image's postings in a word are neighbours, so the length of the
-    run is its term frequency: score += weight(word) * sqrt(tf).
-
-    Returns False where a damaged file names an image that is not there.
-    """
+    """Add a word's weight to every image that has it, once."""
     for i in range(len(words)):
-        position = offsets[words[i]]
-        end = offsets[words[i] + 1]
-        while position < end:
-            start = position
-            image = images[position]
-            while position < end and images[position] == image:
-                position += 1
+        last = -1
+        for posting in range(offsets[words[i]], offsets[words[i] + 1]):
+            image = images[posting]
             if not 0 <= image < len(scores):
                 return False
-            scores[image] += weights[i] * np.sqrt(position - start)
+            if image == last:
+                continue
+            scores[image] += weights[i]
+            last = image
+    return True
+
+
+@kernel(
+    array(int64),
+    array(int32),
+    array(uint64, 2),
+    array(int32, 2),
+    array(uint64, 3),
+    array(float64, 2),
+    array(float64),
+    boolean,
+    float64[::1],
+)
+def add_hamming(offsets, images, signatures, words, query, weights, votes, once, scores):  # type: ignore[no-untyped-def]
+    """Let every query feature vote for the images that have matches.
+
+    words, weights  int32 and float64 [n, m]; a word of -1 is none
+    query           uint64 [n, m, bits / 64]
+    votes           float64 [bits + 1] by Hamming distance
+    once            whether an image gets a feature's strongest vote alone, or all of them
+    """
+    given = np.zeros(len(scores))
+    voted_for = np.empty(len(scores), np.int32)
+    for i in range(words.shape[0]):
+        voted = 0
+        for j in range(words.shape[1]):
+            word = words[i, j]
+            if word < 0:
+                continue
+            for posting in range(offsets[word], offsets[word + 1]):
+                vote = votes[differing_bits(query[i, j], signatures[posting])] * weights[i, j]
+                # Not a number, either: an image must not be counted in twice.
+                if not vote > 0.0:
+                    continue
+                image = images[posting]
+                if not 0 <= image < len(scores):
+                    return False
+                if given[image] == 0.0:
+                    voted_for[voted] = image
+                    voted += 1
+                given[image] = max(given[image], vote) if once else given[image] + vote
+        for k in range(voted):
+            scores[voted_for[k]] += given[voted_for[k]]
+            given[voted_for[k]] = 0.0
+    return True
+
+
+@kernel(
+    array(int64),
+    array(int32),
+    array(uint64, 2),
+    array(int32),
+    array(uint64, 2),
+    array(float64),
+    float64[::1],
+)
+def add_asmk(offsets, images, signatures, words, query, votes, scores):  # type: ignore[no-untyped-def]
+    """Compare the query's aggregated signature in a word with each image's.
+
+    words  int32 [k], `query` uint64 [k, bits / 64], `votes` float64 [bits + 1] by distance
+    """
+    aggregated = np.empty(signatures.shape[1], np.uint64)
+    for i in range(len(words)):
+        posting = offsets[words[i]]
+        end = offsets[words[i] + 1]
+        while posting < end:
+            start = posting
+            image = images[posting]
+            while posting < end and images[posting] == image:
+                posting += 1
+            if not 0 <= image < len(scores):
+                return False
+            if posting - start == 1:
+                distance = differing_bits(query[i], signatures[start])
+            else:
+                _majority(signatures[start:posting], aggregated)
+                distance = differing_bits(query[i], aggregated)
+            scores[image] += votes[distance]
     return True

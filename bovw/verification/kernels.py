@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import int32, int64, uint64
 
-from bovw.jit import array, kernel
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def differing_bits(first, second):  # type: ignore[no-untyped-def]
-    """Return the Hamming distance of two signatures uint64 [bits / 64]."""
-    count = 0
-    for i in range(len(first)):
-        bits = first[i] ^ second[i]
-        bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
-        pairs = np.uint64(0x3333333333333333)
-        bits = (bits & pairs) + ((bits >> np.uint64(2)) & pairs)
-        bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-        count += (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return count
+from bovw.jit import array, differing_bits, kernel
 
 
 @kernel(

@@ -12,6 +12,15 @@ from bovw.records import Box, Doubles, Features, Floats, Ints, Words
 from bovw.verification.matches import Matches, Segment, tentative_matches
 from bovw.verification.ransac import verify
 
+# Cells along the longest side: what agrees in one cell counts once towards a confirmation, because
+# a logo, a leaf or a row of letters proves little (effective inliers: Irschara et al., CVPR 2009).
+CELLS = 32
+# How much more a transform may stretch one direction than another: a surface seen at 70 degrees,
+# which SIFT does not survive.
+MOST_STRETCH = 3.0
+# How far, in octaves, its scale may be from what the inliers' own scales say.
+MOST_OCTAVES = 0.7
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -21,12 +30,15 @@ class Verified:
     transform  float64 [3, 3]: query pixels to the image's pixels
     points     float64 [inliers, 4]: x, y in the query and x, y in the image of each inlier
     evidence   the inliers' weights added up, which verified images are ranked by
+    confirmed  whether so much agreement is more than chance: one effective inlier more is asked for
+               every tenfold of the candidate's rank, as more images tried agree by chance
     """
 
     image: int
     transform: Doubles
     points: Doubles
     evidence: float
+    confirmed: bool
 
     @property
     def inliers(self) -> int:
@@ -43,14 +55,17 @@ def verify_images(
     weights: Floats,
     options: SearchOptions,
 ) -> list[Verified]:
-    """Verify the candidates; return those with `options.min_inliers` or more, most evidence first.
+    """Verify the candidates; return those that agree with the query, most evidence first.
+
+    That takes `options.min_inliers` or more effective inliers under a plausible transform.
 
     words       several a feature
     region      of the query, in its pixels
     candidates  image numbers in the index, best first, which decides between equal evidence
     weights     idf squared of every word
     """
-    verified = {}
+    verified: dict[int, Verified | None] = {}
+    ranks = {image: rank for rank, image in enumerate(candidates.tolist(), 1)}
     query_side = max(region.x2 - region.x1, region.y2 - region.y1)
     start = 0
     for segment in segments:
@@ -58,16 +73,19 @@ def verify_images(
         found = tentative_matches(features, words, segment, own, weights, options)
         for image, matches in zip(own, found, strict=True) if len(own) else ():
             if len(matches) >= options.min_inliers:
-                found_side = float(segment.sizes[image].max())
-                number = int(start + image)
-                verified[number] = _verified(number, matches, query_side, found_side)
+                number, found_side = int(start + image), float(segment.sizes[image].max())
+                verified[number] = _verified(
+                    number, matches, query_side, found_side, options.min_inliers, ranks[number]
+                )
         start += len(segment.sizes)
-    kept = [verified[i] for i in candidates.tolist() if i in verified]
-    kept = [v for v in kept if v.inliers >= options.min_inliers]
+    kept = [v for i in candidates.tolist() if (v := verified.get(i))]
     return sorted(kept, key=lambda v: -v.evidence)
 
 
-def _verified(image: int, matches: Matches, query_side: float, found_side: float) -> Verified:
+def _verified(
+    image: int, matches: Matches, query_side: float, found_side: float, least: int, rank: int
+) -> Verified | None:
+    """Verify one image; None where fewer than `least` effective inliers agree."""
     transform, inliers = verify(
         matches.query,
         matches.found,
@@ -75,5 +93,27 @@ def _verified(image: int, matches: Matches, query_side: float, found_side: float
         query_side,
         found_side,
     )
-    points = np.hstack([matches.query[inliers, :2], matches.found[inliers, :2]])
-    return Verified(image, transform, points, float(matches.weights[inliers].sum()))
+    query, found = matches.query[inliers], matches.found[inliers]
+    effective = min(_occupied(query, query_side), _occupied(found, found_side))
+    if effective < max(least, 1) or not _is_plausible(transform, query, found):
+        return None
+    points = np.hstack([query[:, :2], found[:, :2]])
+    confirmed = effective >= least + int(np.log10(rank))
+    return Verified(image, transform, points, float(matches.weights[inliers].sum()), confirmed)
+
+
+def _occupied(keypoints: Doubles, side: float) -> int:
+    """Return how many cells of a picture hold keypoints."""
+    return len(np.unique(np.floor(keypoints[:, :2] * (CELLS / side)), axis=0))
+
+
+def _is_plausible(transform: Doubles, query: Doubles, found: Doubles) -> bool:
+    """Tell whether a transform, where its inliers are, is one that SIFT could have seen."""
+    x, y, depth = transform @ [*query[:, :2].mean(axis=0), 1.0]
+    # The homography's derivative at the inliers' centre.
+    local = (transform[:2, :2] - np.outer([x, y], transform[2, :2]) / depth) / depth
+    most, least = np.linalg.svd(local, compute_uv=False)
+    if not 0 < most <= MOST_STRETCH * least:
+        return False
+    octaves = np.median(np.log2(found[:, 2] / query[:, 2]))
+    return bool(abs(np.log2(most * least) / 2 - octaves) <= MOST_OCTAVES)

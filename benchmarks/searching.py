@@ -1,0 +1,123 @@
+"""Times the search of a large index: scoring by each method, and verification.
+
+    python benchmarks/searching.py INDEX IMG [IMG...] [--images 5000]
+
+The index's postings are repeated until they are of that many images, the repeats with signatures
+of other features, so that lists are as long and as skewed as in a collection of that size. Queries
+are the images given, their first 2,000 features, 5 words each, on one core. The answers are medians
+over the queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+from machine import write_result
+
+from bovw.features import describe_query
+from bovw.index import Index
+from bovw.index.segment import Segment
+from bovw.index.statistics import Statistics
+from bovw.options import SearchOptions
+from bovw.ranking import SCORINGS
+from bovw.records import Features
+from bovw.verification import verify_images
+from bovw.vocab import Vocabulary
+
+GOALS = {"tfidf": 3.0, "hamming": 25.0, "verification of 100": 60.0}
+FEATURES = 2000
+T = TypeVar("T")
+OPTIONS = SearchOptions()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("index", type=Path, metavar="INDEX")
+    parser.add_argument("queries", type=Path, nargs="+", metavar="IMG")
+    parser.add_argument("--images", type=int, default=5000)
+    arguments = parser.parse_args()
+    index = Index.open(arguments.index)
+    vocabulary = Vocabulary.load(index.vocabulary_folder)
+    segment = repeated(index.segments[0], arguments.images)
+    statistics = Statistics.of([segment], len(vocabulary.words))
+    times: dict[str, list[float]] = {name: [] for name in (*SCORINGS, "verification of 100")}
+    for path in arguments.queries:
+        features, region = describe_query(path)
+        features = first(features, FEATURES)
+        words = vocabulary.assign(features.descriptors, OPTIONS.words)
+        scores = np.empty(0)
+        for name, score in SCORINGS.items():
+            options = replace(OPTIONS, scoring=name)
+            answer, seconds = timed(partial(score, words, [segment], statistics, options))
+            times[name].append(seconds)
+            scores = answer if name == OPTIONS.scoring else scores
+        best = np.argsort(-scores, kind="stable")[:100].astype(np.int32)
+        verification = partial(verify_images, features, words, region, [segment], best)
+        _, seconds = timed(partial(verification, statistics.weights, OPTIONS))
+        times["verification of 100"].append(seconds)
+    figures = {name: 1e3 * median(seconds) for name, seconds in times.items()}
+    print(f"{len(segment.sizes):,} images, {len(segment.images):,} postings, "
+          f"{len(arguments.queries)} queries")  # fmt: skip
+    for name, milliseconds in figures.items():
+        goal = f"  (goal: at most {GOALS[name]:.0f})" if name in GOALS else ""
+        print(f"{name:<20} {milliseconds:7.1f} ms{goal}")
+    write_result(
+        "searching",
+        {
+            "milliseconds": figures,
+            "goals": GOALS,
+            "images": len(segment.sizes),
+            "postings": len(segment.images),
+            "queries": len(arguments.queries),
+        },
+    )
+
+
+def repeated(segment: Segment, images: int) -> Segment:
+    """Return a segment of at least `images` images."""
+    times = -(-images // len(segment.sizes))
+    rng = np.random.default_rng(0)
+    words = np.repeat(np.arange(len(segment.offsets) - 1), np.diff(segment.offsets))
+    order = np.argsort(np.tile(words, times), kind="stable")
+    numbers = [segment.images + i * len(segment.sizes) for i in range(times)]
+    signatures = [segment.signatures] + [
+        segment.signatures[rng.permutation(len(segment.images))] for _ in range(times - 1)
+    ]
+    return Segment(
+        segment.offsets * times,
+        np.concatenate(numbers).astype(np.int32)[order],
+        np.concatenate(signatures)[order],
+        np.tile(segment.positions, (times, 1))[order],
+        np.tile(segment.frames, (times, 1))[order],
+        np.tile(segment.sizes, (times, 1)),
+    )
+
+
+def first(features: Features, count: int) -> Features:
+    """Return the first features."""
+    keep = slice(count)
+    return replace(
+        features, keypoints=features.keypoints[keep], descriptors=features.descriptors[keep]
+    )
+
+
+def timed(run: Callable[[], T]) -> tuple[T, float]:
+    """Return an answer and the median seconds of three tries."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        answer = run()
+        seconds.append(time.perf_counter() - start)
+    return answer, median(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What a ranking reads of an index, and how votes are gathered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.errors import FormatError
+from bovw.records import Doubles, Floats, Ints, Signatures
+
+
+class Postings(Protocol):
+    """A segment's inverted file."""
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where each word's postings begin: int64 [words + 1]."""
+
+    @property
+    def images(self) -> Ints:
+        """Image numbers within the segment, ascending in a word: int32 [n]."""
+
+    @property
+    def signatures(self) -> Signatures:
+        """uint64 [n, bits / 64]."""
+
+    @property
+    def sizes(self) -> Ints:
+        """One row an image."""
+
+
+class Collection(Protocol):
+    """What is known of all segments together."""
+
+    @property
+    def weights(self) -> Floats:
+        """Idf squared of every word: float32 [words]."""
+
+    @property
+    def norms(self) -> Floats:
+        """L2 norms of the images' TF-IDF histograms: float32 [images]."""
+
+    @property
+    def features(self) -> Ints:
+        """Features of every image: int32 [images]."""
+
+    @property
+    def distinct(self) -> Ints:
+        """Different words of every image: int32 [images]."""
+
+
+def gather_votes(segments: Sequence[Postings], add: Callable[[Postings, Doubles], bool]) -> Doubles:
+    """Return every image's votes: float64 [images].
+
+    add  adds a segment's votes to its images' [images of the segment], and returns False where the
+         postings are damaged, which raises FormatError
+    """
+    votes = [np.zeros(len(segment.sizes)) for segment in segments]
+    for segment, into in zip(segments, votes, strict=True):
+        if not add(segment, into):
+            raise FormatError("the index's postings are damaged: index again with `bovw index`")
+    return np.concatenate([*votes, np.empty(0)])
