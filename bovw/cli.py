@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -84,6 +85,7 @@ class Skips:
 
     def __init__(self) -> None:
         self.count = 0
+        self._suffixes: Counter[str] = Counter()
 
     def __call__(self, name: str, reason: str) -> None:
         """Report one image."""
@@ -96,6 +98,18 @@ class Skips:
         """Report a folder that cannot be read."""
         self(str(error.filename), f"cannot be read: {error.strerror}")
 
+    def other(self, name: str) -> None:
+        """Count a file of another kind, by its suffix."""
+        self._suffixes[Path(name).suffix.lower() or "without a suffix"] += 1
+
+    def others(self) -> str:
+        """Return a line that says how many files of which kinds are not looked at, if any."""
+        from bovw.results import printable
+
+        kinds = ", ".join(f"{n} {printable(kind)}" for kind, n in self._suffixes.most_common(5))
+        more = ", ..." if len(self._suffixes) > 5 else ""
+        return f"not images by their names, left out: {kinds}{more}" if kinds else ""
+
     def leave(self) -> None:
         """Exit with the code that says that some images were skipped."""
         if self.count:
@@ -104,7 +118,7 @@ class Skips:
 
 
 def _say(quiet: bool, text: str) -> None:
-    if not quiet:
+    if text and not quiet:
         click.echo(text, err=True)
 
 
@@ -156,7 +170,8 @@ def build_vocab(
 
     check_target(out)
     skips = Skips()
-    images = find_images(folders, exclude, skips.folder)
+    images = find_images(folders, exclude, skips.folder, skips.other)
+    _say(quiet, skips.others())
     features = FeatureOptions(max_size=max_size, max_features=max_features)
     options = VocabularyOptions(words=words, seed=seed, max_descriptors=max_descriptors)
     megabytes = training_bytes(options) / 1e6
@@ -199,7 +214,8 @@ def make_index(
     from bovw.images import find_images
 
     skips = Skips()
-    images = find_images(folders, exclude, skips.folder)
+    images = find_images(folders, exclude, skips.folder, skips.other)
+    _say(quiet, skips.others())
     features = FeatureOptions(max_size=max_size, max_features=max_features)
     vocabulary = _vocabulary(vocab, quiet)
     _say(quiet or vocabulary is not None, NO_VOCABULARY)
@@ -233,12 +249,14 @@ def _vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
 @rerank_option
 @expand_option
 @click.option("--no-rerank", is_flag=True, help="The same as --rerank 0.")
+@click.option("--verified", is_flag=True, help="Only hits that geometry confirms.")
 @click.option("--format", default="table", show_default=True, help="How hits are written.",
               type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
 @quiet_option
 def query(
     images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
-    rerank: int, expand: int, no_rerank: bool, format: str, quiet: bool,
+    rerank: int, expand: int, no_rerank: bool, verified: bool, format: str,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Find the indexed images that show what IMG shows.
 
@@ -260,7 +278,9 @@ def query(
     with _progress(quiet or len(images) == 1)(images, len(images), "Querying") as paths:
         for path in paths:
             try:
-                answers.append(Answer(str(path), searcher.search(path, topk, region)))
+                hits = searcher.search(path, topk, region)
+                kept = [hit for hit in hits if hit.verified or not verified]
+                answers.append(Answer(str(path), kept))
             except (ImageError, QueryError) as error:
                 if len(images) == 1:
                     raise BovwError(f"{path}: {error}") from error
@@ -402,5 +422,6 @@ def demo(out: Path) -> None:
         click.echo(f"\n$ bovw {' '.join(command)}")
         cli.main(command, standalone_mode=False)
     click.echo(
-        f"\nNow your own: bovw index YOUR_PHOTOS, then bovw query IMG. Pictures are in {out}."
+        f"\nNow your own: bovw index YOUR_PHOTOS, then bovw query IMG. Pictures are in {out}.\n"
+        f"The command is {Path(sys.argv[0]).absolute()}"
     )

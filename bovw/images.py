@@ -27,6 +27,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 250_000_000
 MIN_SIDE = 16
 OnError = Callable[[OSError], object]
+OnOther = Callable[[str], object]
 
 _TOO_LARGE = f"too large: more than {MAX_PIXELS // 10**6} megapixels"
 
@@ -68,20 +69,23 @@ class Picture:
 
 
 def find_images(
-    folders: Sequence[Path], exclude: Sequence[str] = (), on_error: OnError | None = None
+    folders: Sequence[Path],
+    exclude: Sequence[str] = (),
+    on_error: OnError | None = None,
+    on_other: OnOther | None = None,
 ) -> list[ImageFile]:
     """Return the images at any depth below `folders`, sorted by name.
 
     Hidden files and folders are skipped, links are followed, and each real folder is visited once.
     A glob of `exclude` drops the files and folders whose name it matches, whole or from any folder
     down: "thumbs", "thumbs/*", "*.thumb.jpg". `on_error` is told of sub-folders that cannot be
-    read. Raises UsageError for what is no folder and for two images of one name, BovwError for a
-    folder without images.
+    read, `on_other` the names of files whose suffix is not one of SUFFIXES. Raises UsageError for
+    what is no folder and for two images of one name, BovwError for a folder without images.
     """
     found: dict[str, ImageFile] = {}
     origin: dict[str, Path] = {}
     for folder in folders:
-        for image in _images_below(folder, exclude, on_error):
+        for image in _images_below(folder, exclude, on_error, on_other):
             if image.name in found:
                 raise _same_name(origin[image.name], folder, image.name)
             found[image.name], origin[image.name] = image, folder
@@ -141,14 +145,15 @@ def sha256(path: Path) -> str:
 
 
 def _images_below(
-    folder: Path, exclude: Sequence[str], on_error: OnError | None
+    folder: Path, exclude: Sequence[str], on_error: OnError | None, on_other: OnOther | None
 ) -> list[ImageFile]:
     _check_folder(folder)
-    images = [
-        ImageFile(name, folder / name)
-        for name in _names_below(folder, exclude, on_error)
-        if name.lower().endswith(SUFFIXES)
-    ]
+    images = []
+    for name in _names_below(folder, exclude, on_error):
+        if name.lower().endswith(SUFFIXES):
+            images.append(ImageFile(name, folder / name))
+        elif on_other:
+            on_other(name)
     if not images:
         but = ", apart from what is excluded" if exclude else ""
         raise BovwError(f"no image in {folder}{but}: give a folder with {' '.join(SUFFIXES)} files")

@@ -454,6 +454,25 @@ def test_rerank_verifies_the_best_only(built: Path, image: Path) -> None:
     assert sum(json.loads(line)["inliers"] > 0 for line in text.splitlines()) == 1
 
 
+def test_only_confirmed_hits_where_asked(built: Path, image: Path) -> None:
+    arguments = ("query", image, "--index", built, "--format", "json", "--topk", 100)
+    everything, confirmed = (
+        json.loads(run(*arguments, *more).stdout)[0]["hits"] for more in ([], ["--verified"])
+    )
+    assert 0 < len(confirmed) < len(everything)
+    assert confirmed == [hit for hit in everything if hit["inliers"]]
+
+
+def test_files_of_other_kinds_are_counted(small: Collection, vocab: Path, tmp_path: Path) -> None:
+    shutil.copytree(small.database, tmp_path / "db")
+    for name in ("a.heic", "B.HEIC", "notes.txt", "no suffix"):
+        (tmp_path / "db" / name).write_bytes(b"?")
+    arguments = ("index", tmp_path / "db", "--vocab", vocab, "--index", tmp_path / "index")
+    said = run(*arguments).stderr
+    assert "left out: 2 .heic, " in said and "1 .txt" in said and "1 without a suffix" in said
+    assert "left out" not in run(*arguments, "--quiet").stderr
+
+
 def test_a_region_is_cut_to_the_image(built: Path, image: Path) -> None:
     whole = run("query", image, "--index", built, "--format", "json").stdout
     wide = ("--region", "-50,-1e3,2000,inf")

@@ -218,6 +218,23 @@ def test_json_has_what_is_promised(mixed: Path, indexed: Path) -> None:
     assert content["milliseconds"]["describe"] > 0 and content["milliseconds"]["search"] > 0
 
 
+def test_the_ladder_ends_at_the_default(mixed: Path, indexed: Path) -> None:
+    arguments = ("eval", mixed, "--images", mixed.parent, "--index", indexed)
+    content = report(mixed, "--images", mixed.parent, "--index", indexed)
+    ladder = json.loads(run(*arguments, "--ablation", "--format", "json").stdout)
+    assert ladder["dataset"] == "synthetic"
+    last = ladder["rungs"][-1]
+    assert (last["map"], last["recall_at_1"]) == (content["map"], content["recall_at_1"])
+    alone = report(
+        mixed, "--images", mixed.parent, "--index", indexed, "--scoring", "tfidf", "--rerank", 0
+    )
+    assert ladder["rungs"][0]["map"] == alone["map"]
+    lines = run(*arguments, "--ablation").stdout.splitlines()
+    assert len(lines) == len(ladder["rungs"]) + 2
+    assert all(line.startswith("| ") and line.count("|") == 6 for line in lines[2:])
+    assert f" {last['map']:.3f} " in lines[-1]
+
+
 def test_table_says_how_the_figures_were_made(mixed: Path, indexed: Path) -> None:
     result = run("eval", mixed, "--images", mixed.parent, "--index", indexed, "-q")
     content = report(mixed, "--images", mixed.parent, "--index", indexed)
