@@ -1,11 +1,20 @@
 """`python -m bovw` and the console script."""
 
+import signal
+import sys
+from types import FrameType
+
 from bovw.cli import cli
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a termination ends it in order, its worker processes with it."""
+    signal.signal(signal.SIGTERM, _leave)
     cli()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

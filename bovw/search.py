@@ -80,8 +80,8 @@ class Searcher:
         """Return every indexed image as a hit, for features as `describe_query` returns them."""
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
-        # Several words even where one is scored: the wider search finds the nearest more surely.
         options, segments = self.options, self.index.segments
+        # Several words for TF-IDF, too: the wider search finds the nearest more surely.
         words = self.vocabulary.assign(features.descriptors, options.words, available_jobs())
         score = partial(
             SCORINGS[options.scoring],
