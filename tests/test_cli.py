@@ -755,7 +755,6 @@ def test_a_damaged_catalog_is_one_line(statement: str, copied: Path, image: Path
     [
         "segments/1/images.npy",
         "segments/1/offsets.npy",
-        "statistics/1/norms.npy",
         "statistics/1/features.npy",
         "vocabulary/words.npy",
         "vocabulary/projection.npy",

@@ -153,7 +153,6 @@ def slow_statistics(images: Sequence[tuple[Features, Words]]) -> dict[str, list[
         weights.append(math.log(1 + len(lists) / max(frequency, 1)) ** 2)
     return {
         "weights": weights,
-        "norms": [math.sqrt(sum(weights[w] ** 2 for w in set(words))) or 1.0 for words in lists],
         "features": [len(words) for words in lists],
         "distinct": [len(set(words)) for words in lists],
     }
@@ -167,7 +166,6 @@ def test_statistics_agree_with_their_formulas() -> None:
     for parts in ([images], [images[:7], images[7:8], images[8:]]):
         statistics = Statistics.of([gathered(part) for part in parts], WORDS)
         assert np.allclose(statistics.weights, expected["weights"], rtol=1e-6)
-        assert np.allclose(statistics.norms, expected["norms"], rtol=1e-6)
         assert statistics.features.tolist() == expected["features"]
         assert statistics.distinct.tolist() == expected["distinct"]
 
@@ -182,7 +180,7 @@ def test_statistics_do_not_depend_on_segments() -> None:
 
 def test_statistics_of_nothing() -> None:
     assert np.isfinite(Statistics.of([gathered([])], WORDS).weights).all()
-    assert len(Statistics.of([], WORDS).norms) == 0
+    assert len(Statistics.of([], WORDS).features) == 0
 
 
 # The index

@@ -130,7 +130,7 @@ class Index:
             and (len(segment.sizes), len(segment.offsets)) == (row.images, words + 1)
             for row, segment in zip(self._segment_rows, self.segments, strict=True)
         ]
-        counted = {len(getattr(self.statistics, n)) for n in ("norms", "features", "distinct")}
+        counted = {len(getattr(self.statistics, n)) for n in ("features", "distinct")}
         fits.append(counted == {len(self.names)} and len(self.statistics.weights) == words)
         held = sum(row.images for row in self._segment_rows)
         if not all(fits) or held != len(self.names):

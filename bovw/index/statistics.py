@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bovw.index.segment import Segment, load_array, save_array
-from bovw.records import Doubles, Floats, Ints
+from bovw.records import Floats, Ints
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Word weights and image norms.
+    """Word weights and what images are normalised by.
 
     weights   float32 [words]: idf squared, idf = log(1 + images / images with the word). The 1
               keeps a collection of one image, where every word is in every image, from weighing
               nothing. The square draws rare words out further than the textbook's idf does
-    norms     float32 [images]: L2 norms of the images' TF-IDF histograms, never 0
     features  int32 [images]: features of every image
     distinct  int32 [images]: different words of every image
     """
 
     weights: Floats
-    norms: Floats
     features: Ints
     distinct: Ints
 
@@ -41,19 +38,13 @@ class Statistics:
             before = np.concatenate([[0], np.cumsum(first)])
             frequencies += np.diff(before[segment.offsets])
         weights = np.log1p(images / np.maximum(frequencies, 1)) ** 2
-        counted = [
-            _count(segment, first, weights) for segment, first in zip(segments, firsts, strict=True)
-        ]
-        squares, features, distinct = (
-            np.concatenate(column) for column in zip(_count_nothing(), *counted, strict=True)
-        )
-        norms = np.sqrt(squares)
-        norms[norms == 0] = 1
+        features = [_count(segment, segment.images) for segment in segments]
+        distinct = [_count(s, s.images[first]) for s, first in zip(segments, firsts, strict=True)]
+        none = np.empty(0, np.int32)
         return cls(
             weights.astype(np.float32),
-            norms.astype(np.float32),
-            features.astype(np.int32),
-            distinct.astype(np.int32),
+            np.concatenate([none, *features]),
+            np.concatenate([none, *distinct]),
         )
 
     def save(self, folder: Path) -> dict[str, str]:
@@ -78,19 +69,6 @@ def _first_postings(segment: Segment) -> npt.NDArray[np.bool_]:
     return first[:-1]
 
 
-def _count(
-    segment: Segment, first: npt.NDArray[np.bool_], weights: Doubles
-) -> tuple[npt.NDArray[Any], ...]:
-    """Return every image's sum of squared weights over its words, its features and its words."""
-    images = len(segment.sizes)
-    squares = np.repeat(weights**2, np.diff(segment.offsets))[first]
-    owners = segment.images[first]
-    return (
-        np.bincount(owners, squares, images),
-        np.bincount(segment.images, minlength=images),
-        np.bincount(owners, minlength=images),
-    )
-
-
-def _count_nothing() -> tuple[npt.NDArray[Any], ...]:
-    return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+def _count(segment: Segment, images: Ints) -> Ints:
+    """Return how often each image of a segment is named: int32 [images]."""
+    return np.bincount(images, minlength=len(segment.sizes)).astype(np.int32)

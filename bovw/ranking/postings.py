@@ -40,10 +40,6 @@ class Collection(Protocol):
         """Idf squared of every word: float32 [words]."""
 
     @property
-    def norms(self) -> Floats:
-        """L2 norms of the images' TF-IDF histograms: float32 [images]."""
-
-    @property
     def features(self) -> Ints:
         """Features of every image: int32 [images]."""
 

@@ -1,4 +1,4 @@
-"""TF-IDF: the cosine between histograms of visual words."""
+"""TF-IDF: products of histograms of visual words."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ def score_tfidf(
     collection: Collection,
     options: SearchOptions = SearchOptions(),
 ) -> Floats:
-    """Return every image's cosine with the query: float32 [images], 0 to 1.
+    """Return a score for every image: float32 [images], 0 for one without a word in common.
 
     A histogram has the word's weight for each word that is there (Sivic and Zisserman, ICCV 2003).
     How often it is there counts for nothing: repeated windows and tiles fill an image with the same
     words (burstiness: Jégou, Douze, Schmid, CVPR 2009), and a term frequency of at most 1 found
-    more than its square root. A query feature votes for its nearest word.
+    more than its square root. The product of the two histograms is divided by the query's L2 norm
+    and by the root of the image's number of features, which found more than the image's L2 norm. A
+    query feature votes for its nearest word.
 
     Raises FormatError where the postings are damaged.
     """
@@ -33,5 +35,6 @@ def score_tfidf(
         segments,
         lambda segment, into: add_tfidf(segment.offsets, segment.images, query, histogram**2, into),
     )
-    cosines = products / ((np.linalg.norm(histogram) or 1.0) * collection.norms)
-    return cosines.astype(np.float32)
+    features = np.maximum(collection.features, 1).astype(np.float64)
+    norms = (np.linalg.norm(histogram) or 1.0) * np.sqrt(features)
+    return (products / norms).astype(np.float32)
