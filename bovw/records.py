@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,26 @@ class Words:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+class Postings(Protocol):
+    """A segment's inverted file, as its readers see it."""
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where each word's postings begin: int64 [words + 1]."""
+
+    @property
+    def images(self) -> Ints:
+        """Image numbers within the segment, ascending in a word: int32 [n]."""
+
+    @property
+    def signatures(self) -> Signatures:
+        """uint64 [n, bits / 64]."""
+
+    @property
+    def sizes(self) -> Ints:
+        """Width and height of every image in pixels: int32 [images, 2]."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bovw.evaluation.database import check_database
 from bovw.evaluation.protocols import Dataset
 from bovw.evaluation.report import ApForm
 from bovw.evaluation.run import ask, describe_queries
@@ -57,7 +58,11 @@ def climb(
     mode: str | None = None,
     progress: Progress = silent,
 ) -> Iterator[Rung]:
-    """Yield the rungs, in order; the queries are described once for all of them."""
+    """Yield the rungs, in order; the queries are described once for all of them.
+
+    Raises DatasetError where the index does not hold the data set's images.
+    """
+    check_database(dataset, index)
     mode = mode or dataset.query_mode
     options = Searcher(index).feature_options
     with progress(

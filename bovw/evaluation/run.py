@@ -44,6 +44,7 @@ def evaluate(
 
     Raises DatasetError where the index does not hold the data set's images.
     """
+    check_database(dataset, searcher.index)
     mode = mode or dataset.query_mode
     described = describe_queries(dataset, images, searcher.feature_options, mode)
     return ask(dataset, images, searcher, described, form, mode, progress)
@@ -75,8 +76,7 @@ def ask(
     mode: str,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Evaluate a searcher on queries described before, as `evaluate` does."""
-    check_database(dataset, searcher.index)
+    """Evaluate a searcher, whose index holds the data set's images, on queries described before."""
     outcomes = (_outcome(one, dataset, images, searcher) for one in described)
     with progress(outcomes, len(dataset.queries), "Querying") as results:
         return Evaluation(dataset, searcher, list(results), form, mode)

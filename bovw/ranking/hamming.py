@@ -8,8 +8,8 @@ import numpy as np
 
 from bovw.options import SearchOptions
 from bovw.ranking.kernels import add_hamming
-from bovw.ranking.postings import Collection, Postings, gather_votes
-from bovw.records import Doubles, Floats, Words
+from bovw.ranking.postings import Collection, gather_votes
+from bovw.records import Doubles, Floats, Postings, Words
 
 
 def score_hamming(

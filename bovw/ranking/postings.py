@@ -6,30 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bovw.errors import FormatError
-from bovw.records import Doubles, Floats, Ints, Signatures
-
-
-class Postings(Protocol):
-    """A segment's inverted file."""
-
-    @property
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """Where each word's postings begin: int64 [words + 1]."""
-
-    @property
-    def images(self) -> Ints:
-        """Image numbers within the segment, ascending in a word: int32 [n]."""
-
-    @property
-    def signatures(self) -> Signatures:
-        """uint64 [n, bits / 64]."""
-
-    @property
-    def sizes(self) -> Ints:
-        """One row an image."""
+from bovw.records import Doubles, Floats, Ints, Postings
 
 
 class Collection(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.options import SearchOptions
-from bovw.records import Doubles, Features, Floats, Ints, Signatures, Words
+from bovw.records import Doubles, Features, Floats, Postings, Words
 from bovw.verification.kernels import find_matches
 
 # Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
@@ -19,24 +19,8 @@ from bovw.verification.kernels import find_matches
 SIGMA = 0.25
 
 
-class Segment(Protocol):
+class Segment(Postings, Protocol):
     """What matching reads of a segment."""
-
-    @property
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """Where each word's postings begin: int64 [words + 1]."""
-
-    @property
-    def images(self) -> Ints:
-        """Image numbers within the segment, int32 [n]."""
-
-    @property
-    def signatures(self) -> Signatures:
-        """uint64 [n, bits / 64]."""
-
-    @property
-    def sizes(self) -> Ints:
-        """Width and height in pixels: int32 [images, 2]."""
 
     def keypoints(self, postings: npt.NDArray[np.int64]) -> Doubles:
         """Return x, y, scale and angle of postings: float64 [n, 4]."""
