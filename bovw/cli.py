@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,6 +30,7 @@ from bovw.cli_options import (
 )
 from bovw.errors import BovwError
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
+from bovw.skips import Skips
 
 if TYPE_CHECKING:
     from bovw.index import Index
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
 
-SKIPPED = 3
 NO_VOCABULARY = "no vocabulary given: training one on these images"
 
 
@@ -78,43 +77,6 @@ def _failure(message: str, exit_code: int = 1) -> click.ClickException:
     failure = click.ClickException(" ".join(message.splitlines()))
     setattr(failure, "exit_code", exit_code)  # noqa: B010 - click declares it for the class
     return failure
-
-
-class Skips:
-    """Names the images that cannot be used as they come up, and remembers that there were some."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._suffixes: Counter[str] = Counter()
-
-    def __call__(self, name: str, reason: str) -> None:
-        """Report one image."""
-        from bovw.results import printable
-
-        self.count += 1
-        click.echo(f"skipped {printable(name)}: {reason}", err=True)
-
-    def folder(self, error: OSError) -> None:
-        """Report a folder that cannot be read."""
-        self(str(error.filename), f"cannot be read: {error.strerror}")
-
-    def other(self, name: str) -> None:
-        """Count a file of another kind, by its suffix."""
-        self._suffixes[Path(name).suffix.lower() or "without a suffix"] += 1
-
-    def others(self) -> str:
-        """Return a line that says how many files of which kinds are not looked at, if any."""
-        from bovw.results import printable
-
-        kinds = ", ".join(f"{n} {printable(kind)}" for kind, n in self._suffixes.most_common(5))
-        more = ", ..." if len(self._suffixes) > 5 else ""
-        return f"not images by their names, left out: {kinds}{more}" if kinds else ""
-
-    def leave(self) -> None:
-        """Exit with the code that says that some images were skipped."""
-        if self.count:
-            click.echo(f"{self.count} skipped, the rest is done", err=True)
-            click.get_current_context().exit(SKIPPED)
 
 
 def _say(quiet: bool, text: str) -> None:

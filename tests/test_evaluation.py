@@ -192,6 +192,9 @@ def test_report_agrees_with_the_oracle(
     first = {q: next(n for n in ranked[q] if n not in truth[q][1]) for q in truth}
     hits = [first[q] in truth[q][0] for q in truth]
     assert content["recall_at_1"] == pytest.approx(sum(hits) / len(hits))
+    halves = content["halves"]["map"], content["halves"]["recall_at_1"]
+    for (larger, smaller), mean in zip(halves, (content["map"], sum(hits) / 3), strict=True):
+        assert (2 * larger + smaller) / 3 == pytest.approx(mean)
     assert (content["settings"]["ap"], content["settings"]["rerank"]) == (form, rerank)
     assert content["settings"]["expand"] == (30 if rerank else 0)
 
@@ -244,6 +247,8 @@ def test_table_says_how_the_figures_were_made(mixed: Path, indexed: Path) -> Non
     text = result.stdout
     assert f"mAP  {content['map']:.4f}  (95 %: " in text
     assert f"R@1  {content['recall_at_1']:.4f}" in text
+    for values in content["halves"].values():
+        assert f"random halves: {values[0]:.4f} and {values[1]:.4f})" in text
     for said in ("official", "keypoints", "200 words", "own", "hamming", "verification of 100",
                  "expansion with 30", "10 images", "3 queries", "kB an image",
                  "ms to search"):  # fmt: skip

@@ -10,6 +10,7 @@ from bovw.evaluation.metrics import (
     average_precision,
     bootstrap_interval,
     first_is_positive,
+    means_of_halves,
     precision_at,
     ukbench_score,
 )
@@ -163,3 +164,24 @@ def test_the_interval_refuses(
 ) -> None:
     with pytest.raises(ValueError, match="with"):
         bootstrap_interval(values, groups, confidence, rounds)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=30))
+def test_halves_make_the_whole(values: list[float]) -> None:
+    first, second = means_of_halves(values)
+    larger, smaller = (len(values) + 1) // 2, len(values) // 2
+    assert first * larger + second * smaller == pytest.approx(sum(values))
+    assert (first, second) == means_of_halves(values)
+
+
+def test_halves_are_drawn_at_random() -> None:
+    first, second = means_of_halves([0.0] * 500 + [1.0] * 500)
+    assert 0.4 < first < 0.6 and 0.4 < second < 0.6
+    alternating = means_of_halves([0.0, 1.0] * 500)
+    assert 0.4 < alternating[0] < 0.6, "not every other query"
+
+
+def test_one_value_is_both_halves() -> None:
+    assert means_of_halves([0.25]) == (0.25, 0.25)
+    with pytest.raises(ValueError, match="no values"):
+        means_of_halves([])

@@ -39,6 +39,7 @@ class Rung:
 
     map, recall_at_1  0 to 1; one value, or one for each setting of a revisited set
     interval          95 % bootstrap interval of the mAP
+    halves            mAP and R@1 of two random halves of the queries
     milliseconds      median time of a search, features given
     """
 
@@ -46,6 +47,7 @@ class Rung:
     map: Any
     interval: Any
     recall_at_1: Any
+    halves: Any
     milliseconds: float
     bytes_per_image: float
 
@@ -77,6 +79,7 @@ def climb(
             report["map"],
             report["interval"],
             report["recall_at_1"],
+            report["halves"],
             report["milliseconds"]["search"],
             report["settings"]["bytes_per_image"],
         )

@@ -88,6 +88,20 @@ def ukbench_score(ranking: Sequence[str], positives: AbstractSet[str]) -> int:
     return sum(name in positives for name in _judged(ranking, frozenset())[:4])
 
 
+def means_of_halves(values: Sequence[float], seed: int = 7) -> tuple[float, float]:
+    """Return the means of two random halves of `values`, the same halves for the same length.
+
+    A setting that was chosen by looking at one half is tried by the other. A single value is both.
+
+    Raises ValueError where there are no values.
+    """
+    if not values:
+        raise ValueError("no values have no halves")
+    shuffled = np.random.default_rng(seed).permutation(np.asarray(values, np.float64))
+    first, second = shuffled[::2], shuffled[1::2]
+    return float(first.mean()), float((second if len(second) else first).mean())
+
+
 def bootstrap_interval(
     values: Sequence[float],
     groups: Sequence[str],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, median
@@ -11,6 +12,7 @@ from bovw.evaluation.metrics import (
     average_precision,
     bootstrap_interval,
     first_is_positive,
+    means_of_halves,
     precision_at,
     ukbench_score,
 )
@@ -67,10 +69,27 @@ class Evaluation:
         judged = [(ap, o.query.group) for ap, o in pairs if ap is not None]
         return bootstrap_interval([ap for ap, _ in judged], [group for _, group in judged])
 
-    def recall_at_1(self, setting: str) -> float:
-        """Return the share of queries whose first image that is not ignored is a positive."""
+    def firsts(self, setting: str) -> list[bool | None]:
+        """Return whether every query's first image is a positive, None without any."""
         judged = [(o.ranking, o.query.judgements[setting]) for o in self.outcomes]
-        return fmean(first_is_positive(r, j.positives, j.junk) for r, j in judged if j.positives)
+        return [
+            first_is_positive(r, j.positives, j.junk) if j.positives else None for r, j in judged
+        ]
+
+    def recall_at_1(self, setting: str) -> float:
+        """Return the share of queries whose first image that is not junk is a positive."""
+        return fmean(first for first in self.firsts(setting) if first is not None)
+
+    def halves(self, setting: str) -> dict[str, tuple[float, float]]:
+        """Return the mean AP and R@1 of two random halves of the queries."""
+        measured: dict[str, Sequence[float | None]] = {
+            "map": self.precisions(setting),
+            "recall_at_1": self.firsts(setting),
+        }
+        return {
+            name: means_of_halves([value for value in values if value is not None])
+            for name, values in measured.items()
+        }
 
     def mean_precision_at(self, k: int, setting: str) -> float:
         """Return mP@k as the revisited Oxford and Paris define it."""
@@ -107,6 +126,7 @@ class Evaluation:
             "map": each(self.mean_ap),
             "interval": each(self.interval),
             "recall_at_1": each(self.recall_at_1),
+            "halves": each(self.halves),
             "queries": [self._query_record(i, several) for i in range(len(self.outcomes))],
             "milliseconds": {
                 "describe": 1e3 * median(o.describe_seconds for o in self.outcomes),
@@ -165,10 +185,15 @@ def as_text(evaluation: Evaluation) -> str:
     for setting in evaluation.dataset.settings:
         low, high = evaluation.interval(setting)
         name = "" if setting == "all" else f" {setting}"
+        halves = {
+            measure: f"random halves: {first:.4f} and {second:.4f}"
+            for measure, (first, second) in evaluation.halves(setting).items()
+        }
         lines.append(
-            f"mAP{name}  {evaluation.mean_ap(setting):.4f}  (95 %: {low:.4f} to {high:.4f})"
+            f"mAP{name}  {evaluation.mean_ap(setting):.4f}  "
+            f"(95 %: {low:.4f} to {high:.4f}; {halves['map']})"
         )
-        lines.append(f"R@1{name}  {evaluation.recall_at_1(setting):.4f}")
+        lines.append(f"R@1{name}  {evaluation.recall_at_1(setting):.4f}  ({halves['recall_at_1']})")
         if setting != "all":
             values = (evaluation.mean_precision_at(k, setting) for k in PRECISIONS)
             lines.append(f"mP@1,5,10{name}  " + "  ".join(f"{v:.4f}" for v in values))
