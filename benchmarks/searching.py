@@ -52,7 +52,7 @@ def main() -> None:
     for path in arguments.queries:
         features, region = describe_query(path)
         features = first(features, FEATURES)
-        words = vocabulary.assign(features.descriptors, OPTIONS.words)
+        words = vocabulary.assign(features, OPTIONS.words)
         scores = np.empty(0)
         for name, score in SCORINGS.items():
             options = replace(OPTIONS, scoring=name)

@@ -195,7 +195,7 @@ def _encode(
 ) -> tuple[Described, Words | None]:
     """Describe an image unless that is done, and find one word a feature."""
     one = item if isinstance(item, Described) else describe_file(item, options)
-    return one, _loaded(vocabulary).assign(one.features.descriptors) if one.features else None
+    return one, _loaded(vocabulary).assign(one.features) if one.features else None
 
 
 @lru_cache(maxsize=1)

@@ -119,8 +119,9 @@ def cli() -> None:
 @jobs_option
 @quiet_option
 def build_vocab(
-    folders: tuple[Path, ...], out: Path, words: int, seed: int, max_descriptors: int,
-    max_features: int, max_size: int, exclude: tuple[str, ...], jobs: int | None, quiet: bool,
+    folders: tuple[Path, ...], out: Path, words: int, seed: int, max_descriptors: int, bits: int,
+    max_features: int, max_size: int, upright: bool, exclude: tuple[str, ...], jobs: int | None,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Train a vocabulary of visual words on images.
 
@@ -134,8 +135,8 @@ def build_vocab(
     skips = Skips()
     images = find_images(folders, exclude, skips.folder, skips.other)
     _say(quiet, skips.others())
-    features = FeatureOptions(max_size=max_size, max_features=max_features)
-    options = VocabularyOptions(words=words, seed=seed, max_descriptors=max_descriptors)
+    features = FeatureOptions(max_size=max_size, max_features=max_features, upright=upright)
+    options = VocabularyOptions(words, seed, max_descriptors, bits=bits)
     megabytes = training_bytes(options) / 1e6
     _say(quiet, f"{len(images)} images; training on {max_descriptors:,} descriptors at most, "
                 f"up to {megabytes:,.0f} MB of memory")  # fmt: skip
@@ -164,7 +165,7 @@ def build_vocab(
 @quiet_option
 def make_index(
     folders: tuple[Path, ...], index: Path, vocab: Path | None, max_features: int, max_size: int,
-    exclude: tuple[str, ...], jobs: int | None, quiet: bool,
+    upright: bool, exclude: tuple[str, ...], jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Index images, so that queries find them. An index that is there is replaced at the end.
 
@@ -178,7 +179,7 @@ def make_index(
     skips = Skips()
     images = find_images(folders, exclude, skips.folder, skips.other)
     _say(quiet, skips.others())
-    features = FeatureOptions(max_size=max_size, max_features=max_features)
+    features = FeatureOptions(max_size=max_size, max_features=max_features, upright=upright)
     vocabulary = _vocabulary(vocab, quiet)
     _say(quiet or vocabulary is not None, NO_VOCABULARY)
     made = build_index(

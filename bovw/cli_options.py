@@ -73,12 +73,17 @@ training_options = _options(
                  help="Seed of every random choice."),
     click.option("--max-descriptors", type=click.IntRange(min=1), default=WORDS.max_descriptors,
                  show_default=True, help="Descriptors to train on; bounds the memory."),
+    click.option("--bits", type=click.Choice([64, 128]), default=WORDS.bits, show_default=True,
+                 help="Bits of a feature's Hamming signature: 64 take less space and find less."),
 )  # fmt: skip
 feature_options = _options(
     click.option("--max-features", type=click.IntRange(1, 1_000_000), default=FEATURES.max_features,
                  show_default=True, help="Features kept of an image."),
     click.option("--max-size", type=click.IntRange(16, 32_767), default=FEATURES.max_size,
                  show_default=True, help="Longest side in pixels that images are reduced to."),
+    click.option("--upright", is_flag=True,
+                 help="Features that do not turn with the picture: more is found where nothing is "
+                      "turned, almost nothing where it is."),
     click.option("--exclude", multiple=True, metavar="GLOB",
                  help="Leave out what matches, like 'thumbs/*'. May be repeated."),
 )  # fmt: skip

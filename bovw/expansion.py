@@ -77,4 +77,8 @@ def _carried_inside(points: Doubles, transform: Doubles, region: Box) -> npt.NDA
 
 def _words(segment: Segment, postings: npt.NDArray[np.int64]) -> Words:
     ids = np.searchsorted(segment.offsets, postings, side="right") - 1
-    return Words(ids.astype(np.int32)[:, None], segment.signatures[postings][:, None])
+    return Words(
+        ids.astype(np.int32)[:, None],
+        segment.signatures[postings][:, None],
+        segment.frames[postings, 1],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,10 @@ def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Fe
     OpenCV's answer does not depend on its number of threads.
     """
     sift = cv2.SIFT_create(nfeatures=options.max_features, contrastThreshold=options.contrast)
-    points, descriptors = sift.detectAndCompute(picture.pixels, None)
+    if options.upright:
+        points, descriptors = sift.compute(picture.pixels, _upright(sift.detect(picture.pixels)))
+    else:
+        points, descriptors = sift.detectAndCompute(picture.pixels, None)
     if descriptors is None or not len(points):
         return Features(
             np.empty((0, 4), np.float32),
@@ -35,6 +39,15 @@ def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Fe
     return Features(
         keypoints[keep], descriptors[keep].astype(np.uint8), picture.width, picture.height
     )
+
+
+def _upright(points: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
+    """Return a point of angle 0 for every place and scale, which may come with several angles."""
+    places = {(*p.pt, p.size): p for p in reversed(points)}
+    return [
+        cv2.KeyPoint(*p.pt, p.size, 0, p.response, p.octave, p.class_id)
+        for p in reversed(places.values())
+    ]
 
 
 def describe_query(

@@ -19,6 +19,9 @@ class FeatureOptions:
     # OpenCV's contrast threshold: a sixth of its default finds 1.7 times the features, in the dark
     # and flat parts of a picture, where half of the matches between changed lights lie.
     contrast: float = 0.007
+    # Whether features keep upright instead of turning with the picture: finds more where nothing is
+    # ever turned by more than about 20 degrees, and next to nothing where it is.
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class SearchOptions:
     words: int = 5
     # Whether repeated structure is kept from voting many times over (Hamming embedding).
     burstiness: bool = True
+    # Whether votes that agree about how far the picture is turned count more (Hamming embedding).
+    consistency: bool = True
     # Farthest that the signatures of a match may lie apart, as a share of their bits. Unrelated
     # ones differ in half of their bits.
     matching_distance: float = 0.4

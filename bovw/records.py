@@ -42,6 +42,12 @@ class Features:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    @property
+    def angles(self) -> Bytes:
+        """The keypoints' angles in 256ths of a turn, rounded: uint8 [n]."""
+        angles: Bytes = (np.rint(self.keypoints[:, 3] * (256 / 360)) % 256).astype(np.uint8)
+        return angles
+
     def inside(self, box: Box) -> Features:
         """Return the features whose centres lie in `box`, its edges included."""
         x, y = self.keypoints[:, 0], self.keypoints[:, 1]
@@ -55,10 +61,12 @@ class Words:
 
     ids         int32 [n, m]: m words a feature, 1 in the index and several for a query
     signatures  uint64 [n, m, bits / 64]: the feature's Hamming signature in each of these words
+    angles      uint8 [n]: the feature's angle in 256ths of a turn
     """
 
     ids: Ints
     signatures: Signatures
+    angles: Bytes
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,6 +86,10 @@ class Postings(Protocol):
     @property
     def signatures(self) -> Signatures:
         """uint64 [n, bits / 64]."""
+
+    @property
+    def frames(self) -> Bytes:
+        """Scale, and angle in 256ths of a turn: uint8 [n, 2]."""
 
     @property
     def sizes(self) -> Ints:

@@ -82,7 +82,7 @@ class Searcher:
             raise QueryError("the query has no features: give a larger or a less uniform part")
         options, segments = self.options, self.index.segments
         # Several words for TF-IDF, too: the wider search finds the nearest more surely.
-        words = self.vocabulary.assign(features.descriptors, options.words, available_jobs())
+        words = self.vocabulary.assign(features, options.words, available_jobs())
         score = partial(
             SCORINGS[options.scoring],
             segments=segments,

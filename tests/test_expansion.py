@@ -57,7 +57,7 @@ def segment_of(images: Sequence[Image]) -> Segment:
 
 def words_of(ids: Sequence[int]) -> Words:
     column = np.array(ids, np.int32)[:, None]
-    return Words(column, column[:, :, None].astype(np.uint64))
+    return Words(column, column[:, :, None].astype(np.uint64), np.zeros(len(column), np.uint8))
 
 
 def verified(image: int, evidence: float = FULL_EVIDENCE, H: Doubles = SAME) -> Verified:

@@ -42,7 +42,8 @@ def random_features(rng: np.random.Generator, count: int, size: tuple[int, int])
 
 def random_words(rng: np.random.Generator, count: int) -> Words:
     ids = rng.integers(0, WORDS, (count, 1)).astype(np.int32)
-    return Words(ids, rng.integers(0, 2**63, (count, 1, 2)).astype(np.uint64))
+    signatures = rng.integers(0, 2**63, (count, 1, 2)).astype(np.uint64)
+    return Words(ids, signatures, rng.integers(0, 256, count).astype(np.uint8))
 
 
 def random_images(count: int, seed: int = 0) -> list[tuple[Features, Words]]:

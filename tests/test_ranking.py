@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,8 +21,16 @@ from bovw.ranking import SCORINGS
 from bovw.ranking.kernels import add_hamming
 from bovw.records import Features, Floats, Words
 
-# A feature is its word and its signature; a query's feature has several of both, nearest first.
-Feature = tuple[int, int]
+
+class Feature(NamedTuple):
+    """A word, the signature in it, and the angle in 256ths of a turn."""
+
+    word: int
+    signature: int = 0
+    angle: int = 0
+
+
+# A query's feature has several words and signatures, nearest first, and the first one's angle.
 Image = Sequence[Feature]
 Query = Sequence[Sequence[Feature]]
 
@@ -52,14 +61,14 @@ def close_signatures(bits: int) -> st.SearchStrategy[int]:
 
 def features(bits: int) -> st.SearchStrategy[Feature]:
     signatures = st.integers(0, 2**bits - 1) | close_signatures(bits)
-    return st.tuples(st.integers(0, WORDS - 1), signatures)
+    return st.builds(Feature, st.integers(0, WORDS - 1), signatures, st.integers(0, 255))
 
 
 def queries(bits: int) -> st.SearchStrategy[Query]:
     """Draw features with as many words each; further words may be missing."""
 
     def rows(several: int) -> st.SearchStrategy[Query]:
-        further = features(bits) | st.just((-1, 0))
+        further = features(bits) | st.just(Feature(-1))
         row = st.tuples(features(bits), *(further for _ in range(several - 1)))
         return st.lists(row, max_size=8)
 
@@ -72,6 +81,7 @@ def cases(draw: st.DrawFn) -> Case:
     options = SearchOptions(
         words=draw(st.integers(1, 4)),
         burstiness=draw(st.booleans()),
+        consistency=draw(st.booleans()),
         matching_distance=draw(st.sampled_from([0.0, 0.25, 0.4, 1.0])),
         sigma=draw(st.sampled_from([0.1, 0.2, 0.5])),
     )
@@ -84,7 +94,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def slow_weight(word: int, images: Sequence[Image]) -> float:
-    frequency = sum(any(word == own for own, _ in image) for image in images)
+    frequency = sum(any(word == own.word for own in image) for image in images)
     return math.log(1 + len(images) / max(frequency, 1)) ** 2
 
 
@@ -97,32 +107,48 @@ def slow_tfidf(case: Case) -> list[float]:
     def norm(values: dict[int, float]) -> float:
         return math.sqrt(sum(value**2 for value in values.values())) or 1.0
 
-    asked = histogram({row[0][0] for row in case.query})
+    asked = histogram({row[0].word for row in case.query})
     scores = []
     for image in case.images:
-        own = histogram({word for word, _ in image})
+        own = histogram({own.word for own in image})
         product = sum(value * own.get(word, 0) for word, value in asked.items())
         scores.append(product / (norm(asked) * math.sqrt(len(image) or 1)))
     return scores
 
 
 def slow_hamming(case: Case) -> list[float]:
-    """Return sums of idf^2 exp(-(h / sigma)^2), kept down by the root of the features."""
+    """Return sums of idf^2 exp(-(h / sigma)^2), kept down by the root of the features.
+
+    Where turns are looked at, those that agree to within a 16th of a turn and its neighbours count
+    three times, or four.
+    """
     scores = []
     for image in case.images:
-        total = 0.0
+        by_turn = [0.0] * 16
         for row in case.query:
-            votes = [0.0]
-            for word, signature in row[: case.options.words]:
-                for own, other in image:
+            votes = []
+            for word, signature, _ in row[: case.options.words]:
+                for own, other, angle in image:
                     share = (signature ^ other).bit_count() / case.bits
                     if word == own and share <= case.options.matching_distance:
                         closeness = math.exp(-((share / case.options.sigma) ** 2))
-                        votes.append(slow_weight(word, case.images) * closeness)
-            sharing = sum(row[0][0] == other[0][0] for other in case.query)
-            total += max(votes) / sharing if case.options.burstiness else sum(votes)
+                        turn = (angle - row[0].angle + 8) % 256 // 16
+                        votes.append((slow_weight(word, case.images) * closeness, turn))
+            if case.options.burstiness:
+                sharing = sum(row[0].word == other[0].word for other in case.query)
+                strongest = max(votes, key=by_vote, default=(0.0, 0))
+                votes = [(strongest[0] / sharing, strongest[1])]
+            for vote, turn in votes:
+                by_turn[turn] += vote
+        agreeing = [by_turn[t - 1] + by_turn[t] + by_turn[(t + 1) % 16] for t in range(16)]
+        counted = max(2 * max(agreeing), 3 * agreeing[0]) if case.options.consistency else 0
+        total = sum(by_turn) + counted
         scores.append(total / math.sqrt(max(len(image), 1) * max(len(case.query), 1)))
     return scores
+
+
+def by_vote(vote: tuple[float, int]) -> float:
+    return vote[0]
 
 
 def slow_asmk(case: Case) -> list[float]:
@@ -130,8 +156,8 @@ def slow_asmk(case: Case) -> list[float]:
 
     def aggregated(features: Sequence[Feature]) -> dict[int, int]:
         majorities = {}
-        for word in {word for word, _ in features if word >= 0}:
-            own = [signature for other, signature in features if other == word]
+        for word in {feature.word for feature in features if feature.word >= 0}:
+            own = [feature.signature for feature in features if feature.word == word]
             counts = [sum(signature >> bit & 1 for signature in own) for bit in range(case.bits)]
             majorities[word] = sum(1 << i for i, n in enumerate(counts) if 2 * n >= len(own))
         return majorities
@@ -166,18 +192,20 @@ def segment_of(images: Sequence[Image], bits: int = 64) -> Segment:
     gathering = Gathering(WORDS, bits)
     for image in images:
         points = np.ones((len(image), 4), np.float32)
+        points[:, 3] = [feature.angle * (360 / 256) for feature in image]
         drawn = Features(points, np.zeros((len(image), 128), np.uint8), 64, 64)
-        ids = np.array([word for word, _ in image], np.int32)
-        gathering.add(drawn, ids, as_array([signature for _, signature in image], bits))
+        ids = np.array([feature.word for feature in image], np.int32)
+        gathering.add(drawn, ids, as_array([feature.signature for feature in image], bits))
     return gathering.segment()
 
 
 def words_of(query: Query, bits: int = 64) -> Words:
     several = len(query[0]) if query else 1
-    ids = np.array([[word for word, _ in row] for row in query], np.int32)
-    signatures = as_array([signature for row in query for _, signature in row], bits)
+    ids = np.array([[feature.word for feature in row] for row in query], np.int32)
+    signatures = as_array([feature.signature for row in query for feature in row], bits)
+    angles = np.array([row[0].angle for row in query], np.uint8)
     shape = (len(query), several)
-    return Words(ids.reshape(shape), signatures.reshape(*shape, bits // 64))
+    return Words(ids.reshape(shape), signatures.reshape(*shape, bits // 64), angles)
 
 
 def scores_of(scoring: str, case: Case) -> Floats:
@@ -196,7 +224,7 @@ def scores_between(scoring: str, query: Image, images: Sequence[Image]) -> Float
 
 def plain(*words: int) -> Image:
     """Make an image whose features have one signature."""
-    return [(word, 0) for word in words]
+    return [Feature(word) for word in words]
 
 
 # Formulas
@@ -242,7 +270,7 @@ def test_degenerate_scores_are_finite(
     scoring: str, case: Case, images: list[int], asked: int
 ) -> None:
     """All features are the same one, many times over."""
-    feature = (1, BASES[0] % 2**case.bits)
+    feature = Feature(1, BASES[0] % 2**case.bits)
     collection = [[feature] * count for count in images]
     scores = scores_of(scoring, replace(case, images=collection, query=[[feature]] * asked))
     assert scores.shape == (len(images),)
@@ -268,9 +296,9 @@ def test_an_image_is_one_to_itself(scoring: str, case: Case) -> None:
 @each_scoring
 def test_an_image_is_most_like_itself(scoring: str) -> None:
     images = [
-        [(0, 0), (0, BASES[0] % 2**64), (1, 7), (2, 0)],
-        [(2, 7), (3, 0), (4, 1)],
-        [(4, 0), (5, 1), (5, BASES[1] % 2**64), (1, 0)],
+        [Feature(0), Feature(0, BASES[0] % 2**64), Feature(1, 7), Feature(2)],
+        [Feature(2, 7), Feature(3), Feature(4, 1)],
+        [Feature(4), Feature(5, 1), Feature(5, BASES[1] % 2**64), Feature(1)],
     ]
     for number, image in enumerate(images):
         assert scores_between(scoring, image, images).argmax() == number
@@ -300,7 +328,11 @@ def test_unknown_words_score_nothing(scoring: str) -> None:
 @pytest.mark.parametrize("several", [1, 3])
 def test_no_words_score_nothing(scoring: str, several: int) -> None:
     segment = segment_of([plain(0, 1), [], plain(2)])
-    words = Words(np.empty((0, several), np.int32), np.empty((0, several, 1), np.uint64))
+    words = Words(
+        np.empty((0, several), np.int32),
+        np.empty((0, several, 1), np.uint64),
+        np.empty(0, np.uint8),
+    )
     scores = SCORINGS[scoring](words, [segment], Statistics.of([segment], WORDS))
     assert scores.tolist() == [0, 0, 0]
 
@@ -315,16 +347,29 @@ def test_no_images_have_no_scores(scoring: str) -> None:
 
 @pytest.mark.parametrize("scoring", ["hamming", "asmk"])
 def test_far_signatures_score_nothing(scoring: str) -> None:
-    opposite = [(0, 2**64 - 1)]
-    assert scores_between(scoring, [(0, 0)], [opposite, plain(0)])[0] == 0
+    opposite = [Feature(0, 2**64 - 1)]
+    assert scores_between(scoring, plain(0), [opposite, plain(0)])[0] == 0
 
 
 def test_repeated_structure_has_one_voice() -> None:
-    repeated, images = [[(0, 0)]] * 4, [plain(0, 0, 0), plain(1)]
+    repeated, images = [plain(0)] * 4, [plain(0, 0, 0), plain(1)]
     case = Case(64, repeated, images, 0, SearchOptions())
     kept_down = scores_of("hamming", case)[0]
     each_voting = scores_of("hamming", replace(case, options=SearchOptions(burstiness=False)))[0]
     assert np.isclose(each_voting, 4 * 3 * kept_down)
+
+
+def test_votes_that_agree_about_the_turn_count_more() -> None:
+    query = [Feature(0), Feature(1), Feature(2)]
+    turned = [Feature(0, 0, 64), Feature(1, 0, 66), Feature(2, 0, 60)]
+    scattered = [Feature(0, 0, 64), Feature(1, 0, 130), Feature(2, 0, 200)]
+    almost_upright = [Feature(0, 0, 250), Feature(1, 0, 7), Feature(2, 0, 0)]
+    images = [scattered, turned, almost_upright]
+    scores = scores_between("hamming", query, images)
+    # Three voices each, and of those 1, 3 and 3 agree.
+    assert np.allclose(scores / scores[0], [1, 9 / 5, 12 / 5])
+    case = Case(64, [[f] for f in query], images, 0, SearchOptions(consistency=False))
+    assert len(set(scores_of("hamming", case).tolist())) == 1
 
 
 # Damage
@@ -351,7 +396,7 @@ def test_no_weight_makes_votes_leave_their_array(weight: float, vote: float) -> 
     """Run as Python, where leaving it is an error; compiled code would write beyond it."""
     numbers, asked = np.zeros(3, np.int32), np.zeros((1, 1), np.int32)
     add_hamming.py_func(
-        np.array([0, 3]), numbers, np.zeros((3, 1), np.uint64), asked,
-        np.zeros((1, 1, 1), np.uint64), np.full((1, 1), weight), np.full(65, vote), True,
-        np.zeros(1),
+        np.array([0, 3]), numbers, np.zeros((3, 1), np.uint64), np.zeros((3, 2), np.uint8), asked,
+        np.zeros((1, 1, 1), np.uint64), np.zeros(1, np.uint8), np.full((1, 1), weight),
+        np.full(65, vote), True, True, np.zeros(1),
     )  # fmt: skip

@@ -95,7 +95,7 @@ def test_matches_carry_their_geometry_and_the_best_come_first() -> None:
     keypoints = rng.uniform(1, 400, (20, 4)).astype(np.float32)
     features = Features(keypoints, np.zeros((20, 128), np.uint8), WIDTH, HEIGHT)
     ids = rng.integers(0, 5, (20, 2)).astype(np.int32)
-    words = Words(ids, random_signatures(rng, (20, 2, 2)))
+    words = Words(ids, random_signatures(rng, (20, 2, 2)), features.angles)
     weights = rng.uniform(1, 30, 5).astype(np.float32)
     options = SearchOptions(matching_distance=0.5)
     candidates = np.array([2, 0])
@@ -339,7 +339,7 @@ def verifications(searcher: Searcher, collection: Collection, query: View) -> li
     features, region = describe_query(
         collection.root / query.name, options=searcher.feature_options
     )
-    words = searcher.vocabulary.assign(features.descriptors, 5)
+    words = searcher.vocabulary.assign(features, 5)
     index = searcher.index
     everything: Ints = np.arange(len(index), dtype=np.int32)
     weights = index.statistics.weights

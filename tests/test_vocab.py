@@ -15,7 +15,7 @@ from bovw.errors import FormatError
 from bovw.features import describe
 from bovw.images import read_picture
 from bovw.options import VocabularyOptions
-from bovw.records import Bytes, Floats, Ints
+from bovw.records import Bytes, Features, Floats, Ints
 from bovw.synthetic import Collection
 from bovw.vocab import Vocabulary, store, train
 from bovw.vocab.assign import Assigner
@@ -104,6 +104,13 @@ def test_few_descriptors_lower_the_number_of_words(
     assert feasible_words(asked, descriptors) == words
 
 
+def featured(descriptors: Bytes) -> Features:
+    """Give descriptors keypoints, each with another angle."""
+    keypoints = np.ones((len(descriptors), 4), np.float32)
+    keypoints[:, 3] = np.arange(len(descriptors)) % 360
+    return Features(keypoints, descriptors, 64, 64)
+
+
 def test_training_gives_as_many_words_as_asked(vocabulary: Vocabulary) -> None:
     assert vocabulary.words.shape == (100, 128)
     assert vocabulary.projection.shape == (128, 128)
@@ -115,7 +122,7 @@ def test_training_gives_as_many_words_as_asked(vocabulary: Vocabulary) -> None:
 def test_training_on_few_descriptors(sift: Bytes) -> None:
     few = Vocabulary.train(sift[:41], SMALL)
     assert len(few.words) == 5
-    assert few.assign(sift[:7], 10).ids.shape == (7, 5)
+    assert few.assign(featured(sift[:7]), 10).ids.shape == (7, 5)
 
 
 def test_training_on_one_descriptor(sift: Bytes) -> None:
@@ -208,7 +215,7 @@ def test_saved_graph_gives_the_same_answers(
 
 
 def test_no_descriptors_have_no_words(vocabulary: Vocabulary) -> None:
-    words = vocabulary.assign(np.empty((0, 128), np.uint8), 5)
+    words = vocabulary.assign(featured(np.empty((0, 128), np.uint8)), 5)
     assert words.ids.shape == (0, 5)
     assert words.signatures.shape == (0, 5, 2)
 
@@ -242,11 +249,18 @@ def test_signatures_agree_with_a_slow_loop(vocabulary: Vocabulary, sift: Bytes, 
 
 
 def test_signatures_do_not_depend_on_batches(vocabulary: Vocabulary, sift: Bytes) -> None:
-    whole = vocabulary.assign(sift, 3)
+    whole = vocabulary.assign(featured(sift), 3)
     for size in (1, 7, 300):
-        part = vocabulary.assign(sift[:size], 3)
+        part = vocabulary.assign(featured(sift[:size]), 3)
         assert np.array_equal(part.ids, whole.ids[:size])
         assert np.array_equal(part.signatures, whole.signatures[:size])
+        assert np.array_equal(part.angles, whole.angles[:size])
+
+
+def test_angles_are_256ths_of_a_turn(vocabulary: Vocabulary, sift: Bytes) -> None:
+    features = featured(sift[:6])
+    features.keypoints[:, 3] = [0, 0.7, 1.5, 180, 359.2, 359.9]
+    assert vocabulary.assign(features).angles.tolist() == [0, 0, 1, 128, 255, 0]
 
 
 # On disk
@@ -260,7 +274,7 @@ def test_saved_vocabulary_is_the_same(vocabulary: Vocabulary, saved: Path, sift:
         assert np.array_equal(first, second)
     assert loaded.settings == vocabulary.settings
     assert loaded.fingerprint == vocabulary.fingerprint
-    first, second = vocabulary.assign(sift, 5), loaded.assign(sift, 5)
+    first, second = vocabulary.assign(featured(sift), 5), loaded.assign(featured(sift), 5)
     assert np.array_equal(first.ids, second.ids)
     assert np.array_equal(first.signatures, second.signatures)
     assert damaged_files(saved) == []
@@ -283,8 +297,8 @@ def test_fingerprint_tells_vocabularies_apart(vocabulary: Vocabulary, sift: Byte
 
 def test_a_lost_graph_is_built_again(vocabulary: Vocabulary, saved: Path, sift: Bytes) -> None:
     (saved / "graph.faiss").unlink()
-    ids = Vocabulary.load(saved).assign(sift, 5).ids
-    assert np.array_equal(ids, vocabulary.assign(sift, 5).ids)
+    ids = Vocabulary.load(saved).assign(featured(sift), 5).ids
+    assert np.array_equal(ids, vocabulary.assign(featured(sift), 5).ids)
     assert damaged_files(saved) == ["graph.faiss"]
 
 

@@ -19,15 +19,17 @@ from bovw.search import Searcher
 _DEFAULT = SearchOptions()
 _VERIFIED = replace(_DEFAULT, expand=0)
 _ALONE = replace(_VERIFIED, rerank=0)
+_INCONSISTENT = replace(_ALONE, consistency=False)
 RUNGS = {
     "TF-IDF": replace(_ALONE, scoring="tfidf"),
     "TF-IDF, verified": replace(_VERIFIED, scoring="tfidf"),
     "TF-IDF, verified, expanded": replace(_DEFAULT, scoring="tfidf"),
     "ASMK*, 1 word": replace(_ALONE, scoring="asmk", words=1),
     "ASMK*, 5 words": replace(_ALONE, scoring="asmk"),
-    "Hamming, 1 word": replace(_ALONE, words=1, burstiness=False),
-    "+ burstiness": replace(_ALONE, words=1),
-    "+ multiple assignment, 5 words": _ALONE,
+    "Hamming, 1 word": replace(_INCONSISTENT, words=1, burstiness=False),
+    "+ burstiness": replace(_INCONSISTENT, words=1),
+    "+ multiple assignment, 5 words": _INCONSISTENT,
+    "+ consistent turns": _ALONE,
     "+ verification of 100": _VERIFIED,
     "+ expansion with 30": _DEFAULT,
 }

@@ -117,8 +117,7 @@ def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:
     places = np.rint((features.keypoints[:, :2] + 0.5) * (65_535 / longest))
     octaves = np.log2(np.maximum(features.keypoints[:, 2], 1e-6) / longest)
     scales = np.clip(np.rint(255 + SCALE_STEPS * octaves), 0, 255)
-    angles = np.rint(features.keypoints[:, 3] * (256 / 360)) % 256
-    frames = np.stack([scales, angles], axis=1).astype(np.uint8)
+    frames = np.stack([scales.astype(np.uint8), features.angles], axis=1)
     return np.clip(places, 0, 65_535).astype(np.uint16), frames
 
 

@@ -25,7 +25,9 @@ def score_hamming(
     Hamming distance h <= `options.matching_distance` (Hamming embedding, ECCV 2008; the Gaussian:
     CVPR 2009). Where `options.burstiness`, repeated structure is kept down on both sides, in the
     spirit of the latter: an image gets a feature's strongest vote alone, and the features of the
-    query that share a nearest word share one voice.
+    query that share a nearest word share one voice. Where `options.consistency`, votes also count
+    for how much they agree about the turn between the two pictures (weak geometric consistency,
+    ECCV 2008): those of the turn with most votes count three times, four times where it is none.
     The sum is divided by the root of the numbers of features, of the image and of the query.
 
     Raises FormatError where the postings are damaged.
@@ -42,11 +44,14 @@ def score_hamming(
             segment.offsets,
             segment.images,
             segment.signatures,
+            segment.frames,
             ids,
             signatures,
+            words.angles,
             weights,
             votes,
             options.burstiness,
+            options.consistency,
             into,
         ),
     )

@@ -7,9 +7,12 @@ there. The postings of a word are sorted by image.
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float64, int32, int64, uint64
+from numba import boolean, float64, int32, int64, uint8, uint64
 
 from bovw.jit import array, differing_bits, helper, kernel
+
+# Turns between two pictures that votes are counted apart for.
+TURNS = 16
 
 
 @helper
@@ -45,26 +48,44 @@ def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyp
     return True
 
 
+@helper
+def _agreeing(votes):  # type: ignore[no-untyped-def]
+    """Return the most votes of a turn and its two neighbours, half as many again for none."""
+    most = 1.5 * (votes[TURNS - 1] + votes[0] + votes[1])
+    for turn in range(1, TURNS):
+        most = max(most, votes[turn - 1] + votes[turn] + votes[(turn + 1) % TURNS])
+    return most
+
+
 @kernel(
     array(int64),
     array(int32),
     array(uint64, 2),
+    array(uint8, 2),
     array(int32, 2),
     array(uint64, 3),
+    array(uint8),
     array(float64, 2),
     array(float64),
     boolean,
+    boolean,
     float64[::1],
 )
-def add_hamming(offsets, images, signatures, words, query, weights, votes, once, scores):  # type: ignore[no-untyped-def]
+def add_hamming(  # type: ignore[no-untyped-def]
+    offsets, images, signatures, frames, words, query, angles, weights, votes, once, agree, scores
+):
     """Let every query feature vote for the images that have matches.
 
     words, weights  int32 and float64 [n, m]; a word of -1 is none
     query           uint64 [n, m, bits / 64]
+    angles          uint8 [n]: 256ths of a turn, as frames[:, 1] are
     votes           float64 [bits + 1] by Hamming distance
     once            whether an image gets a feature's strongest vote alone, or all of them
+    agree           whether the votes that agree about the turn are counted twice more
     """
-    given = np.zeros(len(scores))
+    turned = np.zeros((len(scores), TURNS))
+    strongest = np.zeros(len(scores))
+    its_turn = np.empty(len(scores), np.int8)
     voted_for = np.empty(len(scores), np.int32)
     for i in range(words.shape[0]):
         voted = 0
@@ -80,13 +101,25 @@ def add_hamming(offsets, images, signatures, words, query, weights, votes, once,
                 image = images[posting]
                 if not 0 <= image < len(scores):
                     return False
-                if given[image] == 0.0:
+                angle = np.int64(frames[posting, 1]) - np.int64(angles[i])
+                turn = ((angle + 128 // TURNS) & 255) // (256 // TURNS)
+                if not once:
+                    turned[image, turn] += vote
+                    continue
+                if strongest[image] == 0.0:
                     voted_for[voted] = image
                     voted += 1
-                given[image] = max(given[image], vote) if once else given[image] + vote
+                if vote > strongest[image]:
+                    strongest[image] = vote
+                    its_turn[image] = turn
         for k in range(voted):
-            scores[voted_for[k]] += given[voted_for[k]]
-            given[voted_for[k]] = 0.0
+            image = voted_for[k]
+            turned[image, its_turn[image]] += strongest[image]
+            strongest[image] = 0.0
+    for image in range(len(scores)):
+        scores[image] += turned[image].sum()
+        if agree:
+            scores[image] += 2.0 * _agreeing(turned[image])
     return True
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bovw.errors import BovwError, FormatError, NewerFormatError
 from bovw.options import VocabularyOptions
-from bovw.records import Bytes, Floats, Words
+from bovw.records import Bytes, Features, Floats, Words
 from bovw.vocab.assign import Assigner
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
@@ -89,11 +89,11 @@ class Vocabulary:
         """The nearest-word search, read or built at first use."""
         return Assigner(self.words, self.graph)
 
-    def assign(self, descriptors: Bytes, count: int = 1, jobs: int = 1) -> Words:
-        """Return the `count` nearest words of SIFT uint8 [n, 128], and the signatures in them."""
-        values = rootsift(descriptors)
+    def assign(self, features: Features, count: int = 1, jobs: int = 1) -> Words:
+        """Return the `count` nearest words of every feature, and the signatures in them."""
+        values = rootsift(features.descriptors)
         ids = self.assigner.nearest(values, count, jobs)
-        return Words(ids, sign(values, self.words, ids, self.projection))
+        return Words(ids, sign(values, self.words, ids, self.projection), features.angles)
 
     def save(self, folder: Path) -> None:
         """Write the folder aside and move it into place; a vocabulary there is replaced.
