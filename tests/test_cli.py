@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 import bovw.synthetic
 from bovw import __version__
 from bovw.cli import cli
+from bovw.index import Index
 from bovw.synthetic import Collection, write_collection
 
 ONE_JOB = ("--jobs", "1")
@@ -545,6 +546,19 @@ def test_wrong_usage(arguments: list[str], tmp_path: Path, small: Collection) ->
 
 
 # Vocabularies
+
+
+def test_shorter_signatures_and_upright_features(small: Collection, tmp_path: Path) -> None:
+    vocab, index = tmp_path / "vocab", tmp_path / "index"
+    image = small.database / "scene_01" / "view_0.jpg"
+    run("build-vocab", small.database, "--out", vocab, "--words", 100, "--bits", 64, *FEW)
+    assert json.loads(run("info", vocab, "--format", "json").stdout)["bits"] == 64
+    run("index", small.database, "--index", index, "--vocab", vocab, "--upright", *FEW)
+    assert Index.open(index).meta["options"]["upright"]
+    (answer,) = json.loads(run("query", image, "--index", index, "--format", "json").stdout)
+    assert answer["hits"][0]["name"] == "scene_01/view_0.jpg"
+    assert answer["hits"][0]["inliers"] > 20
+    failure("build-vocab", small.database, "--bits", 32, code=2)
 
 
 def test_fewer_words_than_asked_are_said(small: Collection, tmp_path: Path) -> None:

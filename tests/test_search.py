@@ -13,6 +13,7 @@ import pytest
 
 from bovw.build import build_index, build_vocabulary
 from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageError
+from bovw.features import describe_query
 from bovw.images import find_images
 from bovw.index import Index, writer
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
@@ -175,6 +176,28 @@ def test_more_hits_than_images(searcher: Searcher, collection: Collection) -> No
 def test_searching_twice_gives_the_same(searcher: Searcher, collection: Collection) -> None:
     query = collection.root / collection.queries[2].name
     assert same(searcher.search(query), searcher.search(query))
+
+
+@each_scoring
+@pytest.mark.parametrize("count", [1, 2, 3, 300])
+def test_few_or_equal_features_rank_and_verify_nothing(
+    scoring: str, count: int, index: Index, collection: Collection
+) -> None:
+    """One, two or three features, and one feature three hundred times."""
+    searcher = Searcher(index, SearchOptions(scoring=scoring))
+    picture = collection.root / collection.queries[0].name
+    features, region = describe_query(picture, options=searcher.feature_options)
+    rows = np.arange(count) if count < 4 else np.zeros(count, np.int64)
+    few = replace(
+        features, keypoints=features.keypoints[rows], descriptors=features.descriptors[rows]
+    )
+    hits = searcher.search_features(few, region)
+    assert len(hits) == len(index)
+    assert not any(hit.verified for hit in hits)
+    scores = np.array([hit.score for hit in hits])
+    assert np.isfinite(scores).all() and (np.diff(scores) <= 0).all()
+    alone = Searcher(index, SearchOptions(scoring=scoring, rerank=0))
+    assert same(hits, alone.search_features(few, region)), "the ranking is unchanged"
 
 
 # Queries that cannot be answered

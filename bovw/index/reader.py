@@ -128,6 +128,7 @@ class Index:
         fits = [
             {len(getattr(segment, name)) for name in columns} == {row.features}
             and (len(segment.sizes), len(segment.offsets)) == (row.images, words + 1)
+            and 64 * segment.signatures.shape[1] == self.meta["bits"]
             for row, segment in zip(self._segment_rows, self.segments, strict=True)
         ]
         counted = {len(getattr(self.statistics, n)) for n in ("features", "distinct")}
