@@ -28,9 +28,9 @@ from bovw.cli_options import (
     scoring_option,
     training_options,
 )
+from bovw.cli_skips import Skips
 from bovw.errors import BovwError
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
-from bovw.skips import Skips
 
 if TYPE_CHECKING:
     from bovw.index import Index
@@ -188,6 +188,27 @@ def make_index(
     size = sum(made.bytes().values())
     _say(quiet, f"{len(made):,} images, {made.features:,} features, {made.meta['words']:,} words, "
                 f"{size / 1e6:,.1f} MB written to {index}")  # fmt: skip
+    skips.leave()
+
+
+@cli.command()
+@index_option
+@jobs_option
+@quiet_option
+def link(index: Path, jobs: int | None, quiet: bool) -> None:
+    """Compare all indexed images with each other, once, so that queries find more.
+
+    An image then also counts for how well its confirmed neighbours match the query. The images are
+    read again. An index that is made anew has to be linked again.
+
+    Example: bovw link --index bovw-index
+    """
+    from bovw.link import link_images
+
+    skips = Skips()
+    graph = link_images(index, jobs, _progress(quiet), skips)
+    linked = int((graph.neighbours[:, 0] >= 0).sum())
+    _say(quiet, f"{linked:,} of {len(graph.neighbours):,} images have neighbours")
     skips.leave()
 
 

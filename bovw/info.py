@@ -37,6 +37,7 @@ def _index(index: Index) -> dict[str, Any]:
         "features": index.features,
         "words": index.meta["words"],
         "bits": index.meta["bits"],
+        "linked": "graph" in index.meta,
         "bytes": total,
         "bytes_per_image": total / max(len(index), 1),
         "bytes_per_feature": total / max(index.features, 1),

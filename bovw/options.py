@@ -61,5 +61,7 @@ class SearchOptions:
     rerank: int = 100
     # Verified images that the query is expanded with, best first; 0 for none.
     expand: int = 30
+    # Whether an image's neighbours count, where the index is linked, once the query is expanded.
+    augment: bool = True
     # Effective inliers, spread over as many places, that confirm an image.
     min_inliers: int = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.parallel import available_jobs
 from bovw.ranking import SCORINGS
-from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Ranking
+from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Ranking, Words
 from bovw.verification import Verified, verify_images
 from bovw.vocab import Vocabulary
 
@@ -80,33 +80,41 @@ class Searcher:
         """Return every indexed image as a hit, for features as `describe_query` returns them."""
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
-        options, segments = self.options, self.index.segments
         # Several words for TF-IDF, too: the wider search finds the nearest more surely.
-        words = self.vocabulary.assign(features, options.words, available_jobs())
-        score = partial(
-            SCORINGS[options.scoring],
-            segments=segments,
-            collection=self.index.statistics,
-            options=options,
-        )
-        scores = score(words)
-        ranking = self._rank(scores)
-        verified = verify_images(
-            features,
-            words,
-            region,
-            segments,
-            ranking.images[: options.rerank],
-            self.index.statistics.weights,
-            options,
-        )
-        if verified and options.expand:
-            expanded = expand(scores, verified[: options.expand], region, segments, score)
-            ranking = self._rank(expanded)
+        words = self.vocabulary.assign(features, self.options.words, available_jobs())
+        scores = self.score(words)
+        ranking = self.rank(scores)
+        verified = self.verify(features.keypoints, words, region, ranking)
         confirmed = [v for v in verified if v.confirmed]
+        if verified and self.options.expand:
+            best = verified[: self.options.expand]
+            scores_after = expand(scores, best, region, self.index.segments, self.score)
+            if self.options.augment and self.index.graph and confirmed:
+                scores_after = self.index.graph.augment(scores_after)
+            ranking = self.rank(scores_after)
         return self._hits(ranking, scores, confirmed, region)
 
-    def _rank(self, scores: Floats) -> Ranking:
+    def score(self, words: Words) -> Floats:
+        """Return a score for every image: float32 [images]."""
+        scoring = SCORINGS[self.options.scoring]
+        return scoring(words, self.index.segments, self.index.statistics, self.options)
+
+    def verify(
+        self, keypoints: Floats, words: Words, region: Box, ranking: Ranking
+    ) -> list[Verified]:
+        """Verify the best of a ranking, for features of which `words` has several words each."""
+        return verify_images(
+            keypoints,
+            words,
+            region,
+            self.index.segments,
+            ranking.images[: self.options.rerank],
+            self.index.statistics.weights,
+            self.options,
+        )
+
+    def rank(self, scores: Floats) -> Ranking:
+        """Return all images by descending score."""
         order = np.lexsort((self.index.name_order, -scores)).astype(np.int32)
         return Ranking(order, scores[order])
 

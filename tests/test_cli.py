@@ -140,7 +140,7 @@ OPTIONS = [
 
 
 def test_the_commands_are_those_promised() -> None:
-    assert set(cli.commands) == {"build-vocab", "index", "query", "eval", "info", "demo"}
+    assert set(cli.commands) == {"build-vocab", "index", "link", "query", "eval", "info", "demo"}
 
 
 @pytest.mark.parametrize("name", cli.commands)
@@ -543,6 +543,18 @@ def test_wrong_usage(arguments: list[str], tmp_path: Path, small: Collection) ->
         patch.chdir(tmp_path)
         shutil.copytree(small.database, "d")
         failure(*arguments, code=2)
+
+
+def test_linking_says_how_many_have_neighbours(
+    small: Collection, built: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(built, index)
+    result = run("link", "--index", index, *ONE_JOB)
+    assert result.stdout == "" and " images have neighbours" in result.stderr
+    arguments = ("eval", small.truth, "--images", small.root, "--index", index)
+    assert "+ neighbours (bovw link)" in run(*arguments, "--ablation").stdout
+    failure("link", "--index", tmp_path / "none")
 
 
 # Vocabularies

@@ -99,7 +99,7 @@ def test_matches_carry_their_geometry_and_the_best_come_first() -> None:
     weights = rng.uniform(1, 30, 5).astype(np.float32)
     options = SearchOptions(matching_distance=0.5)
     candidates = np.array([2, 0])
-    each = list(tentative_matches(features, words, segment, candidates, weights, options))
+    each = list(tentative_matches(keypoints, words, segment, candidates, weights, options))
     assert len(each) == 2
     for image, matches in zip(candidates, each, strict=True):
         assert len(matches) > 5
@@ -344,7 +344,7 @@ def verifications(searcher: Searcher, collection: Collection, query: View) -> li
     everything: Ints = np.arange(len(index), dtype=np.int32)
     weights = index.statistics.weights
     return verify_images(
-        features, words, region, index.segments, everything, weights, searcher.options
+        features.keypoints, words, region, index.segments, everything, weights, searcher.options
     )
 
 

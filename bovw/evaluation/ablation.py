@@ -31,7 +31,7 @@ RUNGS = {
     "+ multiple assignment, 5 words": _INCONSISTENT,
     "+ consistent turns": _ALONE,
     "+ verification of 100": _VERIFIED,
-    "+ expansion with 30": _DEFAULT,
+    "+ expansion with 30": replace(_DEFAULT, augment=False),
 }
 
 
@@ -73,7 +73,8 @@ def climb(
         describe_queries(dataset, images, options, mode), len(dataset.queries), "Reading queries"
     ) as results:
         described = list(results)
-    for method, search_options in RUNGS.items():
+    rungs = RUNGS | ({"+ neighbours (bovw link)": _DEFAULT} if index.graph else {})
+    for method, search_options in rungs.items():
         searcher = Searcher(index, search_options)
         report = ask(dataset, images, searcher, described, form, mode, progress).report()
         yield Rung(

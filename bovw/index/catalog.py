@@ -165,6 +165,19 @@ class Catalog:
         )
         self.meta = {"format": FORMAT, **meta}
 
+    def put(self, meta: dict[str, Any]) -> None:
+        """Set some of the values of `meta`; for use inside `transaction`."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+            [(key, json.dumps(value)) for key, value in meta.items()],
+        )
+        self.meta |= meta
+
+    def get(self, key: str) -> Any:
+        """Return a value of `meta` as it is now; None where there is none."""
+        rows = self._rows(f"SELECT value FROM meta WHERE key = '{key}'")
+        return json.loads(rows[0][0]) if rows else None
+
     def _rows(self, query: str) -> list[Any]:
         try:
             return self._connection.execute(query).fetchall()

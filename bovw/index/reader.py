@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bovw.errors import FormatError
 from bovw.index.catalog import FILE, Catalog, ImageRow
+from bovw.index.graph import Graph
 from bovw.index.segment import Segment, file_sha256
 from bovw.index.statistics import Statistics
 from bovw.index.writer import IndexWriter
@@ -85,6 +86,13 @@ class Index:
         return np.concatenate([np.empty((0, 2), np.int32), *(s.sizes for s in self.segments)])
 
     @cached_property
+    def graph(self) -> Graph | None:
+        """Which images show the same thing, where they have been linked."""
+        if "graph" not in self.meta:
+            return None
+        return Graph.open(self.folder / self.meta["graph"], len(self))
+
+    @cached_property
     def name_order(self) -> npt.NDArray[np.int64]:
         """Each image's place by name, int64 [images]: what breaks ties."""
         order = np.empty(len(self), np.int64)
@@ -110,9 +118,10 @@ class Index:
             for row in self._segment_rows
             for name, digest in row.files.items()
         }
-        place = self.meta["statistics"]
-        statistics = self.meta["statistics_files"].items()
-        return expected | {f"{place}/{name}": digest for name, digest in statistics}
+        for kind in ("statistics", "graph"):
+            digests = self.meta.get(f"{kind}_files", {}).items()
+            expected |= {f"{self.meta[kind]}/{name}": digest for name, digest in digests}
+        return expected
 
     def damaged_files(self) -> list[str]:
         """Return the files that are missing or differ from their checksums; reads them all."""

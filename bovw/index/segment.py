@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.errors import FormatError
-from bovw.records import Bytes, Doubles, Features, Ints, Signatures
+from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
 
 # Steps of the stored scale in each octave, counted from the image's longest side downwards: 256 of
 # them reach to 1/4700 of it, finer than SIFT's smallest feature.
@@ -68,6 +69,15 @@ class Segment:
         keypoints[:, 3] = frames[:, 1] * (360 / 256)
         return keypoints
 
+    def words(self, postings: npt.NDArray[np.int64]) -> Words:
+        """Return the word of each posting."""
+        ids = np.searchsorted(self.offsets, postings, side="right") - 1
+        return Words(
+            ids.astype(np.int32)[:, None],
+            self.signatures[postings][:, None],
+            self.frames[postings, 1],
+        )
+
 
 class Gathering:
     """Images on their way into a segment."""
@@ -105,6 +115,31 @@ class Gathering:
         return Segment(
             offsets, images[order], signatures[order], positions[order], frames[order], sizes
         )
+
+
+def postings_of(
+    segments: Sequence[Segment], images: Ints
+) -> Iterator[tuple[Segment, npt.NDArray[np.int64]]]:
+    """Yield the segment and the postings of each image, with one pass over a segment for all.
+
+    Raises FormatError where the postings are damaged.
+    """
+    starts = np.cumsum([0, *(len(segment.sizes) for segment in segments)])
+    holders = np.searchsorted(starts, images, side="right") - 1
+    found: dict[int, npt.NDArray[np.int64]] = {}
+    for holder in np.unique(holders).tolist():
+        segment, own = segments[holder], np.unique(images[holders == holder]) - starts[holder]
+        wanted = np.zeros(len(segment.sizes), np.bool_)
+        wanted[own] = True
+        if segment.images.min(initial=0) < 0 or segment.images.max(initial=0) >= len(wanted):
+            raise FormatError("the index's postings are damaged: index again with `bovw index`")
+        postings = np.flatnonzero(wanted[segment.images])
+        owners = segment.images[postings]
+        order = np.argsort(owners, kind="stable")
+        parts = np.split(postings[order], np.searchsorted(owners[order], own[1:]))
+        found.update(zip((own + starts[holder]).tolist(), parts, strict=True))
+    for image, holder in zip(images.tolist(), holders.tolist(), strict=True):
+        yield segments[holder], found[image]
 
 
 def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:

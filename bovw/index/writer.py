@@ -9,6 +9,7 @@ from typing import Any
 
 from bovw.errors import FormatError, NewerFormatError
 from bovw.index.catalog import FILE, Catalog, ImageRow, SegmentRow
+from bovw.index.graph import Graph
 from bovw.index.segment import Gathering, Segment
 from bovw.index.statistics import Statistics
 from bovw.records import Features, Words
@@ -106,9 +107,33 @@ class IndexWriter:
         live = {str(segment.id) for segment in self._segments}
         old = [p for p in (self._folder / "segments").iterdir() if p.name not in live]
         old += [p for p in (self._folder / "statistics").iterdir() if p.name != str(self._first)]
+        old += [self._folder / "graph"]
         old += [p for p in self._folder.glob("*vocabulary-*") if p.name != vocabulary]
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def commit_graph(folder: Path, statistics: str, graph: Graph) -> None:
+    """Make `graph` the index's, in one commit.
+
+    statistics  the live statistics of the images that the graph is of
+
+    Raises FormatError where the index holds other images by now.
+    """
+    taken = [int(entry.name) for entry in (folder / "graph").glob("[0-9]*")]
+    place = f"graph/{max(taken, default=0) + 1}"
+    files = graph.save(folder / place)
+    catalog = Catalog(folder, create=True)
+    try:
+        with catalog.transaction():
+            if catalog.get("statistics") != statistics:
+                raise FormatError(f"the images of {folder} changed meanwhile: link them again")
+            catalog.put({"graph": place, "graph_files": files})
+    finally:
+        catalog.close()
+    for old in (folder / "graph").iterdir():
+        if old.name != Path(place).name:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def check_replaceable(folder: Path) -> None:
@@ -123,7 +148,7 @@ def check_replaceable(folder: Path) -> None:
 def _is_left_over(folder: Path) -> bool:
     """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
     return all(
-        entry.name in ("segments", "statistics")
+        entry.name in ("segments", "statistics", "graph")
         or entry.name.startswith(("vocabulary-", ".vocabulary-", FILE))
         for entry in folder.iterdir()
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.options import SearchOptions
-from bovw.records import Doubles, Features, Floats, Postings, Words
+from bovw.records import Doubles, Floats, Postings, Words
 from bovw.verification.kernels import find_matches
 
 # Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
@@ -44,7 +44,7 @@ class Matches:
 
 
 def tentative_matches(
-    features: Features,
+    keypoints: Floats,
     words: Words,
     segment: Segment,
     candidates: npt.NDArray[np.integer],
@@ -53,7 +53,7 @@ def tentative_matches(
 ) -> Iterator[Matches]:
     """Yield the matches of a query with each of the candidates, in their order.
 
-    words       several a feature
+    keypoints   float32 [n, 4] of the query's features; `words` several for each
     candidates  image numbers within the segment
     weights     idf squared of every word
     """
@@ -71,7 +71,7 @@ def tentative_matches(
     )
     shared = np.searchsorted(segment.offsets, postings, side="right") - 1
     strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
-    query = features.keypoints.astype(np.float64)
+    query = keypoints.astype(np.float64)
     found = segment.keypoints(postings)
     for start, end in pairwise(starts):
         own = start + np.argsort(-strengths[start:end], kind="stable")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bovw.options import SearchOptions
-from bovw.records import Box, Doubles, Features, Floats, Ints, Words
+from bovw.records import Box, Doubles, Floats, Ints, Words
 from bovw.verification.matches import Matches, Segment, tentative_matches
 from bovw.verification.ransac import verify
 
@@ -47,7 +47,7 @@ class Verified:
 
 
 def verify_images(
-    features: Features,
+    keypoints: Floats,
     words: Words,
     region: Box,
     segments: Sequence[Segment],
@@ -59,7 +59,7 @@ def verify_images(
 
     That takes `options.min_inliers` or more effective inliers under a plausible transform.
 
-    words       several a feature
+    keypoints   float32 [n, 4] of the query's features; `words` several for each
     region      of the query, in its pixels
     candidates  image numbers in the index, best first, which decides between equal evidence
     weights     idf squared of every word
@@ -70,7 +70,7 @@ def verify_images(
     start = 0
     for segment in segments:
         own = candidates[(candidates >= start) & (candidates < start + len(segment.sizes))] - start
-        found = tentative_matches(features, words, segment, own, weights, options)
+        found = tentative_matches(keypoints, words, segment, own, weights, options)
         for image, matches in zip(own, found, strict=True) if len(own) else ():
             if len(matches) >= options.min_inliers:
                 number, found_side = int(start + image), float(segment.sizes[image].max())

@@ -1,0 +1,74 @@
+"""Which indexed images show the same thing, found once: for database-side augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bovw.errors import FormatError
+from bovw.index.segment import load_array, save_array
+from bovw.records import Floats, Ints
+
+NEIGHBOURS = 10
+# Evidence from which a neighbour counts in full, which is this share of its own score.
+FULL_EVIDENCE = 10.0
+SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The neighbours of every image.
+
+    neighbours  int32 [images, NEIGHBOURS]; -1 where there are fewer
+    weights     float32 [images, NEIGHBOURS]: what share of a neighbour's score is added
+    """
+
+    neighbours: Ints
+    weights: Floats
+
+    @classmethod
+    def of(cls, found: Sequence[Sequence[tuple[int, float]]]) -> Graph:
+        """Make a graph of every image's neighbours and the evidence for them, best first."""
+        neighbours = np.full((len(found), NEIGHBOURS), -1, np.int32)
+        weights = np.zeros((len(found), NEIGHBOURS), np.float32)
+        for image, own in enumerate(found):
+            for place, (neighbour, evidence) in enumerate(own[:NEIGHBOURS]):
+                neighbours[image, place] = neighbour
+                weights[image, place] = SHARE * min(1.0, evidence / FULL_EVIDENCE)
+        return cls(neighbours, weights)
+
+    def augment(self, scores: Floats) -> Floats:
+        """Add to every image's score those of its neighbours: float32 [images].
+
+        For scores that add up over features this is database-side augmentation (Turcot and Lowe,
+        "Better matching with fewer features", ICCV workshops 2009): an image is described by its
+        neighbours' features, too.
+        """
+        augmented: Floats = scores + (self.weights * scores[self.neighbours]).sum(axis=1)
+        return augmented
+
+    def save(self, folder: Path) -> dict[str, str]:
+        """Write and flush the files into a new folder; return their SHA-256 by name."""
+        folder.mkdir(parents=True)
+        return {
+            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
+            for name in self.__dataclass_fields__
+        }
+
+    @classmethod
+    def open(cls, folder: Path, images: int) -> Graph:
+        """Read a graph of so many images; raises FormatError where it is missing or damaged."""
+        graph = cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+        shape = (images, NEIGHBOURS)
+        fits = graph.neighbours.shape == shape and graph.weights.shape == shape
+        if not fits or not (
+            -1
+            <= graph.neighbours.min(initial=0)
+            <= graph.neighbours.max(initial=0)
+            < max(images, 1)
+        ):
+            raise FormatError(f"{folder} is damaged: make it again with `bovw link`")
+        return graph

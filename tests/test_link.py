@@ -1,0 +1,124 @@
+"""The graph of an index: images of one scene are neighbours, and count for each other."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bovw.build import build_index
+from bovw.errors import FormatError
+from bovw.images import find_images
+from bovw.index import Index
+from bovw.index.graph import FULL_EVIDENCE, NEIGHBOURS, SHARE, Graph
+from bovw.index.writer import commit_graph
+from bovw.info import describe_folder
+from bovw.link import link_images
+from bovw.options import FeatureOptions, SearchOptions
+from bovw.search import Searcher
+from bovw.synthetic import Collection
+
+
+@pytest.fixture(scope="module")
+def linked(index_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("linked") / "index"
+    shutil.copytree(index_folder, folder)
+    link_images(folder, jobs=1)
+    return folder
+
+
+def graph_of(folder: Path) -> Graph:
+    graph = Index.open(folder).graph
+    assert graph is not None
+    return graph
+
+
+def test_views_of_a_scene_are_neighbours(linked: Path, collection: Collection) -> None:
+    index = Index.open(linked)
+    for view in collection.views:
+        own = graph_of(linked).neighbours[index.names.index(view.name)]
+        found = {index.names[image] for image in own if image >= 0}
+        assert found >= {v.name for v in collection.views_of(view.scene)} - {view.name}
+        assert view.name not in found
+
+
+def test_augmenting_agrees_with_a_slow_loop() -> None:
+    rng = np.random.default_rng(0)
+    found = [
+        [(int(i), float(rng.uniform(0, 20))) for i in rng.permutation(30)[: rng.integers(0, 14)]]
+        for _ in range(30)
+    ]
+    scores = rng.uniform(0, 5, 30).astype(np.float32)
+    expected = [
+        score + sum(SHARE * min(1, e / FULL_EVIDENCE) * scores[i] for i, e in own[:NEIGHBOURS])
+        for score, own in zip(scores, found, strict=True)
+    ]
+    assert np.allclose(Graph.of(found).augment(scores), expected)
+
+
+def test_without_neighbours_scores_stay() -> None:
+    scores = np.array([3, 1, 2], np.float32)
+    assert Graph.of([[], [], []]).augment(scores).tolist() == [3, 1, 2]
+
+
+def test_confirmed_hits_stay_on_top(linked: Path, collection: Collection) -> None:
+    searcher = Searcher(Index.open(linked))
+    without = Searcher(searcher.index, SearchOptions(augment=False))
+    for query in collection.queries:
+        image = collection.root / query.name
+        hits, plain = searcher.search(image, topk=None), without.search(image, topk=None)
+        assert [h.name for h in hits if h.verified] == [h.name for h in plain if h.verified]
+        assert all(np.diff([hit.score for hit in hits]) <= 0)
+
+
+def test_processes_make_no_difference(linked: Path, tmp_path: Path) -> None:
+    shutil.copytree(linked, tmp_path / "index")
+    again = link_images(tmp_path / "index", jobs=2)
+    assert np.array_equal(again.neighbours, graph_of(linked).neighbours)
+    assert np.array_equal(again.weights, graph_of(linked).weights)
+    assert [p.name for p in (tmp_path / "index" / "graph").iterdir()] == ["2"]
+
+
+def test_the_index_says_so_and_checks_it(linked: Path, index_folder: Path, tmp_path: Path) -> None:
+    assert describe_folder(linked)["linked"] and not describe_folder(index_folder)["linked"]
+    shutil.copytree(linked, tmp_path / "index")
+    file = tmp_path / "index" / "graph" / "1" / "weights.npy"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert describe_folder(tmp_path / "index")["damaged"] == ["graph/1/weights.npy"]
+    np.save(file.with_name("neighbours.npy"), np.full((16, NEIGHBOURS), 16, np.int32))
+    with pytest.raises(FormatError, match="bovw link"):
+        assert Index.open(tmp_path / "index").graph
+
+
+def test_a_picture_that_is_gone_has_no_neighbours(
+    index_folder: Path, collection: Collection, tmp_path: Path
+) -> None:
+    shutil.copytree(collection.database, tmp_path / "db")
+    options = FeatureOptions(**Index.open(index_folder).meta["options"])
+    vocabulary = Searcher(Index.open(index_folder)).vocabulary
+    files = find_images([tmp_path / "db"])
+    build_index(files, tmp_path / "index", vocabulary, options, jobs=1)
+    gone = collection.views[0].name
+    (tmp_path / "db" / gone).unlink()
+    told: list[str] = []
+    graph = link_images(tmp_path / "index", jobs=1, on_skip=lambda name, why: told.append(name))
+    assert told == [gone]
+    assert (graph.neighbours[Index.open(tmp_path / "index").names.index(gone)] == -1).all()
+
+
+def test_a_new_index_is_not_linked(
+    linked: Path, collection: Collection, feature_options: FeatureOptions, tmp_path: Path
+) -> None:
+    shutil.copytree(linked, tmp_path / "index")
+    old = Index.open(tmp_path / "index")
+    vocabulary = Searcher(old).vocabulary
+    files = find_images([collection.database])[:3]
+    made = build_index(files, tmp_path / "index", vocabulary, feature_options, jobs=1)
+    assert made.graph is None
+    assert not (tmp_path / "index" / "graph").exists()
+    with pytest.raises(FormatError, match="changed meanwhile"):
+        commit_graph(tmp_path / "index", old.meta["statistics"], Graph.of([[]]))
+    assert replace(graph_of(linked)).neighbours.shape == (len(old), NEIGHBOURS)
