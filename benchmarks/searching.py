@@ -26,6 +26,7 @@ from bovw.features import describe_query
 from bovw.index import Index
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
+from bovw.kernels import encode_images
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Features
@@ -60,11 +61,11 @@ def main() -> None:
             times[name].append(seconds)
             scores = answer if name == OPTIONS.scoring else scores
         best = np.argsort(-scores, kind="stable")[:100].astype(np.int32)
-        verification = partial(verify_images, features, words, region, [segment], best)
+        verification = partial(verify_images, features.keypoints, words, region, [segment], best)
         _, seconds = timed(partial(verification, statistics.weights, OPTIONS))
         times["verification of 100"].append(seconds)
     figures = {name: 1e3 * median(seconds) for name, seconds in times.items()}
-    print(f"{len(segment.sizes):,} images, {len(segment.images):,} postings, "
+    print(f"{len(segment.sizes):,} images, {len(segment):,} postings, "
           f"{len(arguments.queries)} queries")  # fmt: skip
     for name, milliseconds in figures.items():
         goal = f"  (goal: at most {GOALS[name]:.0f})" if name in GOALS else ""
@@ -75,7 +76,7 @@ def main() -> None:
             "milliseconds": figures,
             "goals": GOALS,
             "images": len(segment.sizes),
-            "postings": len(segment.images),
+            "postings": len(segment),
             "queries": len(arguments.queries),
         },
     )
@@ -89,11 +90,14 @@ def repeated(segment: Segment, images: int) -> Segment:
     order = np.argsort(np.tile(words, times), kind="stable")
     numbers = [segment.images + i * len(segment.sizes) for i in range(times)]
     signatures = [segment.signatures] + [
-        segment.signatures[rng.permutation(len(segment.images))] for _ in range(times - 1)
+        segment.signatures[rng.permutation(len(segment))] for _ in range(times - 1)
     ]
+    offsets = segment.offsets * times
+    gaps, places = encode_images(offsets, np.concatenate(numbers).astype(np.int32)[order])
     return Segment(
-        segment.offsets * times,
-        np.concatenate(numbers).astype(np.int32)[order],
+        offsets,
+        places,
+        gaps,
         np.concatenate(signatures)[order],
         np.tile(segment.positions, (times, 1))[order],
         np.tile(segment.frames, (times, 1))[order],

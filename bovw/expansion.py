@@ -32,8 +32,11 @@ def expand(
     """
     expanded = scores.astype(np.float64)
     images = np.array([one.image for one in verified], np.int32)
-    for one, (segment, postings) in zip(verified, postings_of(segments, images), strict=True):
-        inside = _carried_inside(segment.keypoints(postings)[:, :2], one.transform, region)
+    for one, (segment, number, postings) in zip(
+        verified, postings_of(segments, images), strict=True
+    ):
+        keypoints = segment.keypoints(postings, number)
+        inside = _carried_inside(keypoints[:, :2], one.transform, region)
         words = segment.words(postings[inside])
         if len(words):
             added = score(words)

@@ -80,8 +80,12 @@ class Postings(Protocol):
         """Where each word's postings begin: int64 [words + 1]."""
 
     @property
-    def images(self) -> Ints:
-        """Image numbers within the segment, ascending in a word: int32 [n]."""
+    def places(self) -> npt.NDArray[np.int64]:
+        """Where the gaps of each word's postings begin: int64 [words + 1]."""
+
+    @property
+    def gaps(self) -> Bytes:
+        """The image numbers, ascending in a word, as `bovw.kernels` encodes them: uint8 [m]."""
 
     @property
     def signatures(self) -> Signatures:

@@ -17,7 +17,7 @@ PACKAGE = Path(bovw.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 STAGES = ("images", "features", "vocab", "index", "ranking", "verification", "results")
-SHARED = {"records", "options", "errors", "parallel", "jit"}
+SHARED = {"records", "options", "errors", "parallel", "jit", "kernels"}
 # Stage 2 describes the Picture that stage 1 decodes, and opens queries by itself.
 EXCEPTIONS = {"features": {"images"}}
 # What looks at a whole run leaves joining these to search.

@@ -7,16 +7,20 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bovw.errors import FormatError
 from bovw.index import Index, writer
 from bovw.index.catalog import FILE, FORMAT, Catalog, ImageRow
-from bovw.index.segment import Gathering, Segment, quantise
+from bovw.index.segment import Gathering, Segment, postings_of, quantise
 from bovw.index.statistics import Statistics
+from bovw.kernels import decode_images, encode_images
 from bovw.records import Features, Words
 
 WORDS = 30
@@ -93,7 +97,7 @@ def test_geometry_comes_back_within_its_steps(size: tuple[int, int]) -> None:
     ids = np.zeros(500, np.int32)
     gathering = Gathering(1, 128)
     gathering.add(features, ids, np.zeros((500, 2), np.uint64))
-    stored = gathering.segment().keypoints(np.arange(500))
+    stored = gathering.segment().keypoints(np.arange(500), 0)
     assert np.abs(stored[:, :2] - features.keypoints[:, :2]).max() <= 0.6 * max(size) / 65_535
     ratio = stored[:, 2] / features.keypoints[:, 2]
     assert np.abs(np.log2(ratio)).max() <= 0.501 / 21
@@ -126,10 +130,47 @@ def test_segment_agrees_with_a_dictionary_of_lists() -> None:
     assert segment.sizes.tolist() == [[640, 480]] * 12
 
 
+@settings(deadline=None)
+@given(
+    lists=st.lists(
+        st.lists(st.integers(0, 300) | st.integers(0, 2**31 - 2), max_size=9), max_size=6
+    )
+)
+def test_image_numbers_survive_their_encoding(lists: list[list[int]]) -> None:
+    images = np.array([image for own in lists for image in sorted(own)], np.int32)
+    offsets = np.cumsum([0, *map(len, lists)])
+    gaps, places = encode_images(offsets, images)
+    assert decode_images(offsets, places, gaps, 2**31 - 1).tolist() == images.tolist()
+    expected = []
+    for own in lists:
+        for before, image in pairwise([0, *sorted(own)]):
+            gap = image - before
+            while gap >= 128:
+                expected.append(gap % 128 + 128)
+                gap //= 128
+            expected.append(gap)
+    assert gaps.tolist() == expected
+    if len(images):
+        assert decode_images(offsets, places, gaps, int(images.max())).shape == (0,)
+
+
+def test_the_postings_of_images_are_found() -> None:
+    segments = [gathered(random_images(9, seed)) for seed in (1, 2)]
+    asked = np.array([11, 3, 0, 3, 17], np.int32)
+    found = list(postings_of(segments, asked))
+    for image, (segment, number, postings) in zip(asked.tolist(), found, strict=True):
+        assert segment is segments[image // 9] and number == image % 9
+        assert postings.tolist() == np.flatnonzero(segment.images == number).tolist()
+        words = segment.words(postings)
+        for posting, word in zip(postings, words.ids[:, 0], strict=True):
+            assert segment.offsets[word] <= posting < segment.offsets[word + 1]
+        assert words.angles.tolist() == segment.frames[postings, 1].tolist()
+
+
 def test_segment_without_images() -> None:
     segment = gathered([])
     assert segment.offsets.tolist() == [0] * (WORDS + 1)
-    assert segment.keypoints(np.empty(0, np.int64)).shape == (0, 4)
+    assert segment.keypoints(np.empty(0, np.int64), np.empty(0, np.int32)).shape == (0, 4)
 
 
 def test_segment_on_disk_is_the_same(tmp_path: Path) -> None:
@@ -255,11 +296,11 @@ def test_a_failed_commit_changes_nothing(
 
 def test_an_opened_index_outlives_its_replacement(folder: Path) -> None:
     old = Index.open(folder)
-    before = [segment.keypoints(np.arange(5)).tolist() for segment in old.segments]
+    before = [segment.keypoints(np.arange(5), 0).tolist() for segment in old.segments]
     new = written(folder, ["x.jpg"], seed=1)
     assert new.names == ["x.jpg"]
     assert old.names == ["a.jpg", "b.jpg", "c.jpg"]
-    assert [segment.keypoints(np.arange(5)).tolist() for segment in old.segments] == before
+    assert [segment.keypoints(np.arange(5), 0).tolist() for segment in old.segments] == before
 
 
 def test_replacing_leaves_nothing_of_the_old(folder: Path) -> None:
@@ -286,6 +327,13 @@ def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(FormatError, match="not an index"):
         Index.create(tmp_path, WORDS, 128, "f", {})
+
+
+def test_older_format_says_what_to_do(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+        connection.execute("UPDATE meta SET value = '1' WHERE key = 'format'")
+    with pytest.raises(FormatError, match=r"format 1.*index the images again"):
+        Index.open(folder)
 
 
 def test_newer_format_is_refused_by_number(folder: Path) -> None:
@@ -324,8 +372,8 @@ def test_a_damaged_catalog_is_told(folder: Path) -> None:
 
 def test_a_segment_of_another_index_is_told(folder: Path, tmp_path: Path) -> None:
     written(tmp_path / "other", ["x.jpg"], seed=5)
-    stranger = next((tmp_path / "other").rglob("images.npy"))
-    next(folder.rglob("images.npy")).write_bytes(stranger.read_bytes())
+    stranger = next((tmp_path / "other").rglob("gaps.npy"))
+    next(folder.rglob("gaps.npy")).write_bytes(stranger.read_bytes())
     with pytest.raises(FormatError, match="index the images again"):
         Index.open(folder)
 

@@ -71,7 +71,7 @@ def test_matches_agree_with_a_slow_loop(limit: int) -> None:
     candidates = [5, 0, 6]
     slots = np.full(8, -1, np.int32)
     slots[candidates] = range(3)
-    columns = (segment.offsets, segment.images, segment.signatures)
+    columns = (segment.offsets, segment.places, segment.gaps, segment.signatures)
     starts, *found = find_matches(*columns, ids, query, slots, limit)
     assert starts[0] == 0
     assert starts[-1] == len(found[0])
@@ -104,7 +104,7 @@ def test_matches_carry_their_geometry_and_the_best_come_first() -> None:
     for image, matches in zip(candidates, each, strict=True):
         assert len(matches) > 5
         assert (np.diff(matches.weights) <= 0).all()
-        own = segment.keypoints(np.flatnonzero(segment.images == image))
+        own = segment.keypoints(np.flatnonzero(segment.images == image), int(image))
         assert {tuple(row) for row in matches.query} <= {tuple(row) for row in keypoints}
         assert {tuple(row) for row in matches.found} <= {tuple(row) for row in own}
 

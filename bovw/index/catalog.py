@@ -12,7 +12,7 @@ from typing import Any
 
 from bovw.errors import FormatError, NewerFormatError
 
-FORMAT = 1
+FORMAT = 2
 FILE = "catalog.sqlite"
 
 _SCHEMA = """
@@ -106,6 +106,11 @@ class Catalog:
             raise NewerFormatError(
                 f"{folder} has index format {version}, this bovw reads up to {FORMAT}: "
                 "upgrade with `pip install -U bovw`"
+            )
+        if version < FORMAT:
+            raise FormatError(
+                f"{folder} has index format {version}, which this bovw does not read any more: "
+                "index the images again with `bovw index`"
             )
 
     def close(self) -> None:

@@ -133,10 +133,11 @@ class Index:
 
     def _check_lengths(self) -> None:
         """Raise FormatError where arrays are longer or shorter than the catalog says."""
-        words, columns = self.meta["words"], ("images", "signatures", "positions", "frames")
+        words, columns = self.meta["words"], ("signatures", "positions", "frames")
         fits = [
             {len(getattr(segment, name)) for name in columns} == {row.features}
-            and (len(segment.sizes), len(segment.offsets)) == (row.images, words + 1)
+            and (len(segment.sizes), len(segment.offsets), len(segment.places))
+            == (row.images, words + 1, words + 1)
             and 64 * segment.signatures.shape[1] == self.meta["bits"]
             for row, segment in zip(self._segment_rows, self.segments, strict=True)
         ]

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.errors import FormatError
+from bovw.kernels import decode_images, encode_images, find_postings
 from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
 
 # Steps of the stored scale in each octave, counted from the image's longest side downwards: 256 of
@@ -25,7 +27,8 @@ class Segment:
     """Postings sorted by word, then image, then the feature's place in it.
 
     offsets     int64 [words + 1]: the postings of word w are offsets[w] to offsets[w + 1]
-    images      int32 [n]: image number within the segment
+    places      int64 [words + 1]: the gaps of word w are bytes places[w] to places[w + 1]
+    gaps        uint8 [m]: image numbers within the segment, as `bovw.kernels` encodes them
     signatures  uint64 [n, bits / 64]
     positions   uint16 [n, 2]: x + 0.5 and y + 0.5 in 65,535ths of the image's longest side
     frames      uint8 [n, 2]: scale in SCALE_STEPS an octave, angle in 256ths of a turn
@@ -33,7 +36,8 @@ class Segment:
     """
 
     offsets: npt.NDArray[np.int64]
-    images: Ints
+    places: npt.NDArray[np.int64]
+    gaps: Bytes
     signatures: Signatures
     positions: npt.NDArray[np.uint16]
     frames: Bytes
@@ -43,13 +47,28 @@ class Segment:
     def open(cls, folder: Path) -> Segment:
         """Map a segment's files; raises FormatError where one is missing or damaged."""
         segment = cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
-        offsets = segment.offsets
-        # Kernels go where the offsets say.
-        if offsets[0] != 0 or offsets[-1] != len(segment.images) or (np.diff(offsets) < 0).any():
-            raise FormatError(
-                f"{folder}/offsets.npy is damaged: index the images again with `bovw index`"
-            )
+        # Kernels go where these say.
+        for name, column in (("offsets", segment.signatures), ("places", segment.gaps)):
+            bounds = getattr(segment, name)
+            if bounds[0] != 0 or bounds[-1] != len(column) or (np.diff(bounds) < 0).any():
+                raise FormatError(
+                    f"{folder}/{name}.npy is damaged: index the images again with `bovw index`"
+                )
         return segment
+
+    def __len__(self) -> int:
+        return len(self.signatures)
+
+    @cached_property
+    def images(self) -> Ints:
+        """Every posting's image number within the segment, decoded: int32 [n].
+
+        Raises FormatError where the gaps are damaged.
+        """
+        images: Ints = decode_images(self.offsets, self.places, self.gaps, len(self.sizes))
+        if len(images) < len(self):
+            raise _damaged_postings()
+        return images
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write and flush the files into a new folder; return their SHA-256 by name."""
@@ -59,9 +78,12 @@ class Segment:
             for name in self.__dataclass_fields__
         }
 
-    def keypoints(self, postings: npt.NDArray[np.int64]) -> Doubles:
-        """Return x, y, scale in pixels and angle in degrees of postings: float64 [n, 4]."""
-        longest = self.sizes[self.images[postings]].max(axis=1, initial=1)
+    def keypoints(self, postings: npt.NDArray[np.int64], images: Ints | int) -> Doubles:
+        """Return x, y, scale in pixels and angle in degrees of postings: float64 [n, 4].
+
+        images  int32 [n]: the image number of each, or that of all
+        """
+        longest = np.reshape(self.sizes[images].max(axis=-1, initial=1), -1)
         frames = self.frames[postings].astype(np.float64)
         keypoints = np.empty((len(postings), 4))
         keypoints[:, :2] = self.positions[postings] * (longest / 65_535)[:, None] - 0.5
@@ -112,15 +134,16 @@ class Gathering:
         order = np.argsort(ids, kind="stable")
         offsets = np.searchsorted(ids[order], np.arange(self._words + 1)).astype(np.int64)
         sizes = np.array(self._sizes, np.int32).reshape(-1, 2)
+        gaps, places = encode_images(offsets, images[order])
         return Segment(
-            offsets, images[order], signatures[order], positions[order], frames[order], sizes
+            offsets, places, gaps, signatures[order], positions[order], frames[order], sizes
         )
 
 
 def postings_of(
     segments: Sequence[Segment], images: Ints
-) -> Iterator[tuple[Segment, npt.NDArray[np.int64]]]:
-    """Yield the segment and the postings of each image, with one pass over a segment for all.
+) -> Iterator[tuple[Segment, int, npt.NDArray[np.int64]]]:
+    """Yield each image's segment, number in it, and postings; passes over a segment once for all.
 
     Raises FormatError where the postings are damaged.
     """
@@ -129,17 +152,19 @@ def postings_of(
     found: dict[int, npt.NDArray[np.int64]] = {}
     for holder in np.unique(holders).tolist():
         segment, own = segments[holder], np.unique(images[holders == holder]) - starts[holder]
-        wanted = np.zeros(len(segment.sizes), np.bool_)
-        wanted[own] = True
-        if segment.images.min(initial=0) < 0 or segment.images.max(initial=0) >= len(wanted):
-            raise FormatError("the index's postings are damaged: index again with `bovw index`")
-        postings = np.flatnonzero(wanted[segment.images])
-        owners = segment.images[postings]
-        order = np.argsort(owners, kind="stable")
-        parts = np.split(postings[order], np.searchsorted(owners[order], own[1:]))
+        slots = np.full(len(segment.sizes), -1, np.int32)
+        slots[own] = np.arange(len(own))
+        bounds, postings = find_postings(segment.offsets, segment.places, segment.gaps, slots)
+        if not len(bounds):
+            raise _damaged_postings()
+        parts = np.split(postings, bounds[1:-1])
         found.update(zip((own + starts[holder]).tolist(), parts, strict=True))
     for image, holder in zip(images.tolist(), holders.tolist(), strict=True):
-        yield segments[holder], found[image]
+        yield segments[holder], int(image - starts[holder]), found[image]
+
+
+def _damaged_postings() -> FormatError:
+    return FormatError("the index's postings are damaged: index again with `bovw index`")
 
 
 def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:

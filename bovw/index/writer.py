@@ -99,7 +99,7 @@ class IndexWriter:
         number = self._first + len(self._segments)
         segment = self._gathering.segment()
         files = segment.save(self._folder / "segments" / str(number))
-        self._segments.append(SegmentRow(number, len(segment.sizes), len(segment.images), files))
+        self._segments.append(SegmentRow(number, len(segment.sizes), len(segment), files))
         self._gathering = Gathering(self._words, self._bits)
         self._features = 0
 

@@ -37,7 +37,14 @@ def score_asmk(
     gathered = gather_votes(
         segments,
         lambda segment, into: add_asmk(
-            segment.offsets, segment.images, segment.signatures, ids, signatures, votes, into
+            segment.offsets,
+            segment.places,
+            segment.gaps,
+            segment.signatures,
+            ids,
+            signatures,
+            votes,
+            into,
         ),
     )
     counts = np.maximum(collection.distinct, 1).astype(np.float64) * max(len(ids), 1)

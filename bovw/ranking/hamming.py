@@ -42,7 +42,8 @@ def score_hamming(
         segments,
         lambda segment, into: add_hamming(
             segment.offsets,
-            segment.images,
+            segment.places,
+            segment.gaps,
             segment.signatures,
             segment.frames,
             ids,

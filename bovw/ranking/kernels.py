@@ -1,7 +1,7 @@
 """Just-in-time kernels that score one segment's postings.
 
 Each adds to `scores` [images], and returns False where a damaged file names an image that is not
-there. The postings of a word are sorted by image.
+there. `offsets`, `places` and `gaps` are a segment's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 from numba import boolean, float64, int32, int64, uint8, uint64
 
 from bovw.jit import array, differing_bits, helper, kernel
+from bovw.kernels import next_image
 
 # Turns between two pictures that votes are counted apart for.
 TURNS = 16
@@ -32,13 +33,14 @@ def _majority(signatures, into):  # type: ignore[no-untyped-def]
         into[part] = bits
 
 
-@kernel(array(int64), array(int32), array(int32), array(float64), float64[::1])
-def add_tfidf(offsets, images, words, weights, scores):  # type: ignore[no-untyped-def]
+@kernel(array(int64), array(int64), array(uint8), array(int32), array(float64), float64[::1])
+def add_tfidf(offsets, places, gaps, words, weights, scores):  # type: ignore[no-untyped-def]
     """Add a word's weight to every image that has it, once."""
     for i in range(len(words)):
-        last = -1
-        for posting in range(offsets[words[i]], offsets[words[i] + 1]):
-            image = images[posting]
+        last, image = -1, 0
+        place, end = places[words[i]], places[words[i] + 1]
+        for _ in range(offsets[words[i]], offsets[words[i] + 1]):
+            image, place = next_image(gaps, place, end, image)
             if not 0 <= image < len(scores):
                 return False
             if image == last:
@@ -59,7 +61,8 @@ def _agreeing(votes):  # type: ignore[no-untyped-def]
 
 @kernel(
     array(int64),
-    array(int32),
+    array(int64),
+    array(uint8),
     array(uint64, 2),
     array(uint8, 2),
     array(int32, 2),
@@ -72,7 +75,19 @@ def _agreeing(votes):  # type: ignore[no-untyped-def]
     float64[::1],
 )
 def add_hamming(  # type: ignore[no-untyped-def]
-    offsets, images, signatures, frames, words, query, angles, weights, votes, once, agree, scores
+    offsets,
+    places,
+    gaps,
+    signatures,
+    frames,
+    words,
+    query,
+    angles,
+    weights,
+    votes,
+    once,
+    agree,
+    scores,
 ):
     """Let every query feature vote for the images that have matches.
 
@@ -93,14 +108,16 @@ def add_hamming(  # type: ignore[no-untyped-def]
             word = words[i, j]
             if word < 0:
                 continue
+            image = 0
+            place, end = places[word], places[word + 1]
             for posting in range(offsets[word], offsets[word + 1]):
+                image, place = next_image(gaps, place, end, image)
+                if not 0 <= image < len(scores):
+                    return False
                 vote = votes[differing_bits(query[i, j], signatures[posting])] * weights[i, j]
                 # Not a number, either: an image must not be counted in twice.
                 if not vote > 0.0:
                     continue
-                image = images[posting]
-                if not 0 <= image < len(scores):
-                    return False
                 angle = np.int64(frames[posting, 1]) - np.int64(angles[i])
                 turn = ((angle + 128 // TURNS) & 255) // (256 // TURNS)
                 if not once:
@@ -125,29 +142,34 @@ def add_hamming(  # type: ignore[no-untyped-def]
 
 @kernel(
     array(int64),
-    array(int32),
+    array(int64),
+    array(uint8),
     array(uint64, 2),
     array(int32),
     array(uint64, 2),
     array(float64),
     float64[::1],
 )
-def add_asmk(offsets, images, signatures, words, query, votes, scores):  # type: ignore[no-untyped-def]
+def add_asmk(offsets, places, gaps, signatures, words, query, votes, scores):  # type: ignore[no-untyped-def]
     """Compare the query's aggregated signature in a word with each image's.
 
     words  int32 [k], `query` uint64 [k, bits / 64], `votes` float64 [bits + 1] by distance
     """
     aggregated = np.empty(signatures.shape[1], np.uint64)
     for i in range(len(words)):
-        posting = offsets[words[i]]
-        end = offsets[words[i] + 1]
-        while posting < end:
-            start = posting
-            image = images[posting]
-            while posting < end and images[posting] == image:
-                posting += 1
+        posting, last = offsets[words[i]], offsets[words[i] + 1]
+        place, end = places[words[i]], places[words[i] + 1]
+        following = 0
+        if posting < last:
+            following, place = next_image(gaps, place, end, following)
+        while posting < last:
+            start, image = posting, following
             if not 0 <= image < len(scores):
                 return False
+            while posting < last and following == image:
+                posting += 1
+                if posting < last:
+                    following, place = next_image(gaps, place, end, following)
             if posting - start == 1:
                 distance = differing_bits(query[i], signatures[start])
             else:

@@ -33,7 +33,9 @@ def score_tfidf(
     histogram = collection.weights[query].astype(np.float64)
     products = gather_votes(
         segments,
-        lambda segment, into: add_tfidf(segment.offsets, segment.images, query, histogram**2, into),
+        lambda segment, into: add_tfidf(
+            segment.offsets, segment.places, segment.gaps, query, histogram**2, into
+        ),
     )
     features = np.maximum(collection.features, 1).astype(np.float64)
     norms = (np.linalg.norm(histogram) or 1.0) * np.sqrt(features)

@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bovw.errors import FormatError
 from bovw.options import SearchOptions
-from bovw.records import Doubles, Floats, Postings, Words
+from bovw.records import Doubles, Floats, Ints, Postings, Words
 from bovw.verification.kernels import find_matches
 
 # Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
@@ -22,8 +23,8 @@ SIGMA = 0.25
 class Segment(Postings, Protocol):
     """What matching reads of a segment."""
 
-    def keypoints(self, postings: npt.NDArray[np.int64]) -> Doubles:
-        """Return x, y, scale and angle of postings: float64 [n, 4]."""
+    def keypoints(self, postings: npt.NDArray[np.int64], images: Ints | int) -> Doubles:
+        """Return x, y, scale and angle of postings of these images: float64 [n, 4]."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,21 @@ def tentative_matches(
     bits = 64 * words.signatures.shape[2]
     starts, rows, postings, distances = find_matches(
         segment.offsets,
-        segment.images,
+        segment.places,
+        segment.gaps,
         segment.signatures,
         words.ids,
         words.signatures,
         slots,
         int(options.matching_distance * bits),
     )
+    if not len(starts):
+        raise FormatError("the index's postings are damaged: index again with `bovw index`")
     shared = np.searchsorted(segment.offsets, postings, side="right") - 1
     strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
     query = keypoints.astype(np.float64)
-    found = segment.keypoints(postings)
+    owners = np.repeat(candidates.astype(np.int32), np.diff(starts))
+    found = segment.keypoints(postings, owners)
     for start, end in pairwise(starts):
         own = start + np.argsort(-strengths[start:end], kind="stable")
         yield Matches(query[rows[own]], found[own], strengths[own])
