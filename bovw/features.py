@@ -8,18 +8,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from bovw.images import Picture, check_region, read_picture, reduce_pixels
 from bovw.options import FeatureOptions
-from bovw.records import Box, Bytes, Features
+from bovw.records import Box, Bytes, Features, Floats
+
+# The features with the strongest response, out of which fewer are kept: as many as the default.
+CANDIDATES = FeatureOptions().max_features
+# Cells along a picture's longest side that kept features are spread over.
+CELLS = 16
 
 
 def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Features:
-    """Find SIFT features (Lowe, IJCV 2004), strongest response first where there are too many.
+    """Find SIFT features (Lowe, IJCV 2004), spread over the picture where there are too many.
 
     OpenCV's answer does not depend on its number of threads.
     """
-    sift = cv2.SIFT_create(nfeatures=options.max_features, contrastThreshold=options.contrast)
+    candidates = max(options.max_features, CANDIDATES)
+    sift = cv2.SIFT_create(nfeatures=candidates, contrastThreshold=options.contrast)
     if options.upright:
         points, descriptors = sift.compute(picture.pixels, _upright(sift.detect(picture.pixels)))
     else:
@@ -34,11 +41,33 @@ def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Fe
     keypoints = np.array([(*p.pt, p.size, p.angle) for p in points], np.float32)
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) * picture.scale - 0.5
     keypoints[:, 2] *= picture.scale
-    # OpenCV keeps all the orientations of the weakest point, which may be some too many.
-    keep = slice(options.max_features)
+    strengths = np.array([p.response for p in points], np.float32)
+    keep = spread(keypoints, strengths, options.max_features)
     return Features(
         keypoints[keep], descriptors[keep].astype(np.uint8), picture.width, picture.height
     )
+
+
+def spread(keypoints: Floats, strengths: Floats, count: int) -> npt.NDArray[np.intp]:
+    """Choose `count` of the features [n, 4], or all if there are no more: their rows, ascending.
+
+    A feature's rank by strength is added to its rank in an order in which every cell of a grid
+    gives its strongest first, then its second, and so on: the strongest of all crowd in a few
+    places, and those of empty places are noise.
+    """
+    if len(keypoints) <= count:
+        return np.arange(len(keypoints))
+    side = max(float(np.ptp(keypoints[:, :2], axis=0).max()), 1.0) / CELLS
+    columns, rows = np.floor(keypoints[:, :2] / side).T
+    by_cell = np.lexsort((-strengths, columns, rows))
+    crowded = np.stack([columns, rows])[:, by_cell]
+    first = np.flatnonzero(np.r_[True, (np.diff(crowded) != 0).any(axis=0)])
+    turn = np.arange(len(by_cell)) - np.repeat(first, np.diff(np.r_[first, len(by_cell)]))
+    strongest_first = np.argsort(-strengths, kind="stable")
+    cell_by_cell = by_cell[np.lexsort((-strengths[by_cell], turn))]
+    ranks = np.empty((2, len(keypoints)), np.int64)
+    ranks[0, strongest_first] = ranks[1, cell_by_cell] = np.arange(len(keypoints))
+    return np.sort(np.lexsort((ranks[0], ranks.sum(axis=0)))[:count])
 
 
 def _upright(points: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:

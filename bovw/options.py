@@ -14,7 +14,8 @@ class FeatureOptions:
 
     # Longest side in pixels that an image is reduced to before SIFT; smaller ones stay as they are.
     max_size: int = 1024
-    # Features kept an image, by SIFT's response.
+    # Features kept an image, spread over it, out of the 4,000 (or as many as asked for) with the
+    # strongest response.
     max_features: int = 4000
     # OpenCV's contrast threshold: a sixth of its default finds 1.7 times the features, in the dark
     # and flat parts of a picture, where half of the matches between changed lights lie.

@@ -722,7 +722,7 @@ def vocabulary_of(index: Path) -> Path:
 
 
 def test_a_newer_index_is_refused_by_name(copied: Path, image: Path, small: Collection) -> None:
-    in_catalog(copied, "UPDATE meta SET value = '2' WHERE key = 'format'")
+    in_catalog(copied, "UPDATE meta SET value = '3' WHERE key = 'format'")
     before = (copied / "catalog.sqlite").read_bytes()
     for arguments in (
         ("query", image, "--index", copied),
@@ -731,7 +731,7 @@ def test_a_newer_index_is_refused_by_name(copied: Path, image: Path, small: Coll
         ("index", small.database, "--index", copied, "--vocab", vocabulary_of(copied), "-q", *FEW),
     ):
         message = failure(*arguments)
-        assert "index format 2" in message and "pip install -U bovw" in message
+        assert "index format 3" in message and "pip install -U bovw" in message
     assert (copied / "catalog.sqlite").read_bytes() == before
 
 
@@ -779,7 +779,7 @@ def test_a_damaged_catalog_is_one_line(statement: str, copied: Path, image: Path
 @pytest.mark.parametrize(
     "name",
     [
-        "segments/1/images.npy",
+        "segments/1/gaps.npy",
         "segments/1/offsets.npy",
         "statistics/1/features.npy",
         "vocabulary/words.npy",
@@ -820,7 +820,7 @@ def test_a_damaged_graph_is_made_again(change: str, copied: Path, image: Path) -
     assert "graph.faiss" in run("info", copied, code=1).stdout
 
 
-@pytest.mark.parametrize("name", ["images", "offsets"])
+@pytest.mark.parametrize("name", ["gaps", "offsets", "places"])
 def test_flipped_bytes_do_not_lead_astray(name: str, copied: Path, image: Path) -> None:
     """In a process of its own: postings that point outside would end it."""
     path = copied / "segments" / "1" / f"{name}.npy"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bovw.features import describe
+from bovw.features import describe, spread
 from bovw.images import Picture, read_picture
 from bovw.options import FeatureOptions
 from bovw.records import Features
@@ -45,8 +45,42 @@ def test_upright_features_have_no_angle_and_one_place_each(picture: Picture) -> 
 
 
 def test_upright_features_lie_where_the_others_do(picture: Picture) -> None:
-    places = {tuple(row) for row in describe(picture, OPTIONS).keypoints[:, :3].tolist()}
-    assert places == {tuple(row) for row in describe(picture, UPRIGHT).keypoints[:, :3].tolist()}
+    all_of_them = [describe(picture, FeatureOptions(upright=upright)) for upright in (False, True)]
+    turning, upright = ({tuple(k) for k in f.keypoints[:, :3].tolist()} for f in all_of_them)
+    assert turning == upright
+
+
+def test_features_are_spread_over_cells() -> None:
+    """A hundred strong ones crowd in a corner, 50 weak ones lie in cells of their own."""
+    rng = np.random.default_rng(0)
+    keypoints = np.ones((150, 4), np.float32)
+    keypoints[:100, :2] = rng.uniform(0, 9, (100, 2))
+    grid = np.stack(np.meshgrid(np.arange(1, 11), np.arange(1, 6)), axis=2).reshape(50, 2)
+    keypoints[100:, :2] = 32 * grid
+    strengths = np.r_[np.linspace(9, 5, 100), np.linspace(1, 0, 50)].astype(np.float32)
+    # By strength the crowd has ranks 0 to 99; cell by cell it has 0 and 51 to 149.
+    sums = [0, *(2 * i + 50 for i in range(1, 100)), *(100 + i + 1 + i for i in range(50))]
+    expected = sorted(np.argsort(sums, kind="stable")[:60])
+    order = rng.permutation(150)
+    kept = order[spread(keypoints[order], strengths[order], 60)]
+    assert sorted(kept) == expected
+    assert 15 < sum(row >= 100 for row in kept) < 45, "some of both"
+
+
+def test_all_are_kept_where_there_are_no_more() -> None:
+    keypoints = np.zeros((3, 4), np.float32)
+    strengths = np.zeros(3, np.float32)
+    assert spread(keypoints, strengths, 3).tolist() == [0, 1, 2]
+    assert spread(keypoints[:0], strengths[:0], 3).tolist() == []
+    assert len(spread(keypoints, strengths, 2)) == 2, "all at one place"
+
+
+def test_fewer_features_lie_all_over_the_picture(picture: Picture) -> None:
+    every, few = (describe(picture, FeatureOptions(max_features=n)) for n in (4000, 300))
+    rows = {tuple(row) for row in every.keypoints.tolist()}
+    assert len(few) == 300 and rows >= {tuple(row) for row in few.keypoints.tolist()}
+    left = (few.keypoints[:, 0] < picture.width / 2).mean()
+    assert 0.3 < left < 0.7
 
 
 def test_upright_features_do_not_turn_with_the_picture(picture: Picture) -> None:

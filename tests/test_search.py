@@ -97,7 +97,7 @@ def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: 
         confirmed = [hit.verified for hit in hits]
         assert confirmed == sorted(confirmed, reverse=True)
         for hit in hits:
-            assert hit.verified == (hit.inliers >= 5) == (hit.box is not None)
+            assert hit.verified == (hit.inliers >= 4) == (hit.box is not None)
 
 
 @each_scoring
