@@ -42,3 +42,8 @@ class UsageError(BovwError):
     """Arguments contradict each other."""
 
     exit_code = 2
+
+
+def damaged_postings() -> FormatError:
+    """Return the error for postings that name images which are not there."""
+    return FormatError("the index's postings are damaged: index again with `bovw index`")

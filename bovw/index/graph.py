@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bovw.errors import FormatError
-from bovw.index.segment import load_array, save_array
+from bovw.index.arrays import Arrays
 from bovw.records import Floats, Ints
 
 NEIGHBOURS = 10
@@ -19,7 +19,7 @@ SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Arrays):
     """The neighbours of every image.
 
     neighbours  int32 [images, NEIGHBOURS]; -1 where there are fewer
@@ -50,18 +50,10 @@ class Graph:
         augmented: Floats = scores + (self.weights * scores[self.neighbours]).sum(axis=1)
         return augmented
 
-    def save(self, folder: Path) -> dict[str, str]:
-        """Write and flush the files into a new folder; return their SHA-256 by name."""
-        folder.mkdir(parents=True)
-        return {
-            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
-            for name in self.__dataclass_fields__
-        }
-
     @classmethod
     def open(cls, folder: Path, images: int) -> Graph:
         """Read a graph of so many images; raises FormatError where it is missing or damaged."""
-        graph = cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+        graph = cls.load(folder)
         shape = (images, NEIGHBOURS)
         fits = graph.neighbours.shape == shape and graph.weights.shape == shape
         if not fits or not (

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.errors import FormatError
+from bovw.index.arrays import file_sha256
 from bovw.index.catalog import FILE, Catalog, ImageRow
 from bovw.index.graph import Graph
-from bovw.index.segment import Segment, file_sha256
+from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 from bovw.index.writer import IndexWriter
 from bovw.records import Ints
@@ -46,7 +47,7 @@ class Index:
             Segment.open(self.folder / "segments" / str(row.id)) for row in self._segment_rows
         ]
         self.starts = np.cumsum([0, *(row.images for row in self._segment_rows)])[:-1]
-        self.statistics = Statistics.open(self.folder / self.meta["statistics"])
+        self.statistics = Statistics.load(self.folder / self.meta["statistics"])
         self._check_lengths()
 
     @classmethod

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bovw.errors import FormatError
+from bovw.errors import FormatError, damaged_postings
+from bovw.index.arrays import Arrays
 from bovw.kernels import decode_images, encode_images, find_postings
 from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
 
@@ -23,7 +21,7 @@ SCALE_STEPS = 21
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(Arrays):
     """Postings sorted by word, then image, then the feature's place in it.
 
     offsets     int64 [words + 1]: the postings of word w are offsets[w] to offsets[w + 1]
@@ -46,7 +44,7 @@ class Segment:
     @classmethod
     def open(cls, folder: Path) -> Segment:
         """Map a segment's files; raises FormatError where one is missing or damaged."""
-        segment = cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+        segment = cls.load(folder)
         # Kernels go where these say.
         for name, column in (("offsets", segment.signatures), ("places", segment.gaps)):
             bounds = getattr(segment, name)
@@ -67,16 +65,8 @@ class Segment:
         """
         images: Ints = decode_images(self.offsets, self.places, self.gaps, len(self.sizes))
         if len(images) < len(self):
-            raise _damaged_postings()
+            raise damaged_postings()
         return images
-
-    def save(self, folder: Path) -> dict[str, str]:
-        """Write and flush the files into a new folder; return their SHA-256 by name."""
-        folder.mkdir(parents=True)
-        return {
-            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
-            for name in self.__dataclass_fields__
-        }
 
     def keypoints(self, postings: npt.NDArray[np.int64], images: Ints | int) -> Doubles:
         """Return x, y, scale in pixels and angle in degrees of postings: float64 [n, 4].
@@ -156,15 +146,11 @@ def postings_of(
         slots[own] = np.arange(len(own))
         bounds, postings = find_postings(segment.offsets, segment.places, segment.gaps, slots)
         if not len(bounds):
-            raise _damaged_postings()
+            raise damaged_postings()
         parts = np.split(postings, bounds[1:-1])
         found.update(zip((own + starts[holder]).tolist(), parts, strict=True))
     for image, holder in zip(images.tolist(), holders.tolist(), strict=True):
         yield segments[holder], int(image - starts[holder]), found[image]
-
-
-def _damaged_postings() -> FormatError:
-    return FormatError("the index's postings are damaged: index again with `bovw index`")
 
 
 def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:
@@ -179,31 +165,3 @@ def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:
     scales = np.clip(np.rint(255 + SCALE_STEPS * octaves), 0, 255)
     frames = np.stack([scales.astype(np.uint8), features.angles], axis=1)
     return np.clip(places, 0, 65_535).astype(np.uint16), frames
-
-
-def load_array(folder: Path, name: str) -> npt.NDArray[Any]:
-    """Map `name`.npy read-only; raises FormatError where it is missing or damaged."""
-    try:
-        # A plain view: kernels are compiled for arrays, not for np.memmap.
-        return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
-    except Exception as error:  # a damaged header is parsed as Python, and fails in as many ways
-        raise FormatError(
-            f"{folder / name}.npy is damaged ({error}): index the images again with `bovw index`"
-        ) from error
-
-
-def save_array(path: Path, array: npt.NDArray[Any]) -> str:
-    """Write a little-endian .npy file, flush it to the disk, and return its SHA-256."""
-    with path.open("xb") as file:
-        np.save(file, np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)))
-        file.flush()
-        os.fsync(file.fileno())
-    return file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256, or an empty string where there is no such file."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from bovw.index.segment import Segment, load_array, save_array
+from bovw.index.arrays import Arrays
+from bovw.index.segment import Segment
 from bovw.records import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Statistics:
+class Statistics(Arrays):
     """Word weights and what images are normalised by.
 
     weights   float32 [words]: idf squared, idf = log(1 + images / images with the word). The 1
@@ -46,19 +46,6 @@ class Statistics:
             np.concatenate([none, *features]),
             np.concatenate([none, *distinct]),
         )
-
-    def save(self, folder: Path) -> dict[str, str]:
-        """Write and flush the files into a new folder; return their SHA-256 by name."""
-        folder.mkdir(parents=True)
-        return {
-            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
-            for name in self.__dataclass_fields__
-        }
-
-    @classmethod
-    def open(cls, folder: Path) -> Statistics:
-        """Read them; raises FormatError where a file is missing or damaged."""
-        return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
 
 
 def _first_postings(segment: Segment) -> npt.NDArray[np.bool_]:

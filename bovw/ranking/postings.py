@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bovw.errors import FormatError
+from bovw.errors import damaged_postings
 from bovw.records import Doubles, Floats, Ints, Postings
 
 
@@ -36,5 +36,5 @@ def gather_votes(segments: Sequence[Postings], add: Callable[[Postings, Doubles]
     votes = [np.zeros(len(segment.sizes)) for segment in segments]
     for segment, into in zip(segments, votes, strict=True):
         if not add(segment, into):
-            raise FormatError("the index's postings are damaged: index again with `bovw index`")
+            raise damaged_postings()
     return np.concatenate([*votes, np.empty(0)])

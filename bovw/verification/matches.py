@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bovw.errors import FormatError
+from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
 from bovw.records import Doubles, Floats, Ints, Postings, Words
 from bovw.verification.kernels import find_matches
@@ -72,7 +72,7 @@ def tentative_matches(
         int(options.matching_distance * bits),
     )
     if not len(starts):
-        raise FormatError("the index's postings are damaged: index again with `bovw index`")
+        raise damaged_postings()
     shared = np.searchsorted(segment.offsets, postings, side="right") - 1
     strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
     query = keypoints.astype(np.float64)
