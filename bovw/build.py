@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from bovw.vocab.store import damaged_files
 FITTING = 16
 # Images described between looks at whether they are enough to train on.
 SAMPLE_BATCH = 64
+
+NO_DESCRIPTORS = np.empty((0, 128), np.uint8)
 
 OnSkip = Callable[[str, str], object]
 
@@ -118,7 +120,7 @@ def training_bytes(options: VocabularyOptions) -> int:
     """Return about how much memory training takes.
 
     A descriptor has 128 bytes, twice while they are gathered, its place and word, and its share of
-    a cell's working copy; a word has its centre, its sum and its links in the graph.
+    a cell's working copy; a word has its centre, its sum and its place in a cell.
     """
     return 600 * options.max_descriptors + 3500 * options.words
 
@@ -195,7 +197,11 @@ def _encode(
 ) -> tuple[Described, Words | None]:
     """Describe an image unless that is done, and find one word a feature."""
     one = item if isinstance(item, Described) else describe_file(item, options)
-    return one, _loaded(vocabulary).assign(one.features) if one.features else None
+    if not one.features:
+        return one, None
+    words = _loaded(vocabulary).assign(one.features)
+    # Descriptors are large, and nobody asks for them from here on.
+    return replace(one, features=replace(one.features, descriptors=NO_DESCRIPTORS)), words
 
 
 @lru_cache(maxsize=1)

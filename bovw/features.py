@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.images import Picture, check_region, read_picture, reduce_pixels
+from bovw.memory import keep_freed_memory
 from bovw.options import FeatureOptions
 from bovw.records import Box, Bytes, Features, Floats
 
@@ -25,6 +26,7 @@ def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Fe
 
     OpenCV's answer does not depend on its number of threads.
     """
+    keep_freed_memory()
     candidates = max(options.max_features, CANDIDATES)
     sift = cv2.SIFT_create(nfeatures=candidates, contrastThreshold=options.contrast)
     if options.upright:

@@ -183,7 +183,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys\n"
         "from bovw.cli import cli\n"
         "cli(['--help'], prog_name='bovw', standalone_mode=False)\n"
-        "heavy = {'cv2', 'scipy', 'sklearn', 'numba', 'faiss', 'numpy', 'PIL', 'joblib'}\n"
+        "heavy = {'cv2', 'scipy', 'sklearn', 'numba', 'numpy', 'PIL', 'joblib'}\n"
         "print('imported:', sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -739,7 +739,7 @@ def test_a_newer_vocabulary_is_refused_by_name(
     copied: Path, image: Path, small: Collection, tmp_path: Path
 ) -> None:
     manifest = vocabulary_of(copied) / "manifest.json"
-    content = {**json.loads(manifest.read_text()), "format": 2}
+    content = {**json.loads(manifest.read_text()), "format": 3}
     manifest.write_text(json.dumps(content))
     options = ("--index", tmp_path / "i", "--vocab", manifest.parent)
     for arguments in (
@@ -749,7 +749,7 @@ def test_a_newer_vocabulary_is_refused_by_name(
         ("eval", small.truth, "--images", small.root, *options),
     ):
         message = failure(*arguments)
-        assert "vocabulary format 2" in message and "pip install -U bovw" in message
+        assert "vocabulary format 3" in message and "pip install -U bovw" in message
 
 
 @pytest.mark.parametrize(
@@ -808,16 +808,16 @@ def test_a_damaged_file_is_one_line(name: str, change: str, copied: Path, image:
 
 
 @pytest.mark.parametrize("change", ["missing", "empty", "truncated", "noise"])
-def test_a_damaged_graph_is_made_again(change: str, copied: Path, image: Path) -> None:
+def test_a_damaged_file_of_cells_is_made_again(change: str, copied: Path, image: Path) -> None:
     arguments = ("query", image, "--index", copied, "--format", "json")
     before = run(*arguments).stdout
-    path = vocabulary_of(copied) / "graph.faiss"
+    path = vocabulary_of(copied) / "cells.npz"
     content = path.read_bytes()
     path.unlink()
     if change != "missing":
         path.write_bytes({"empty": b"", "truncated": content[:-9], "noise": content[::-1]}[change])
     assert run(*arguments).stdout == before
-    assert "graph.faiss" in run("info", copied, code=1).stdout
+    assert "cells.npz" in run("info", copied, code=1).stdout
 
 
 @pytest.mark.parametrize("name", ["gaps", "offsets", "places"])

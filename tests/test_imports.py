@@ -17,18 +17,17 @@ PACKAGE = Path(bovw.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 STAGES = ("images", "features", "vocab", "index", "ranking", "verification", "results")
-SHARED = {"records", "options", "errors", "parallel", "jit", "kernels"}
+SHARED = {"records", "options", "errors", "parallel", "memory", "jit", "kernels"}
 # Stage 2 describes the Picture that stage 1 decodes, and opens queries by itself.
 EXCEPTIONS = {"features": {"images"}}
 # What looks at a whole run leaves joining these to search.
 JOINED_BY_SEARCH = {"ranking", "verification"}
 HOMES = {
     "click": lambda file: file.startswith("cli"),
-    "faiss": lambda file: file.startswith("vocab/"),
     "sqlite3": lambda file: file.startswith("index/"),
     "numba": lambda file: file.rpartition("/")[2] in ("jit.py", "kernels.py", "ransac.py"),
 }
-HEAVY = ("cv2", "scipy", "sklearn", "numba", "faiss", "PIL")
+HEAVY = ("cv2", "scipy", "sklearn", "numba", "PIL")
 
 
 def imported(file: str) -> Iterator[str]:

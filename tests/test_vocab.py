@@ -18,7 +18,14 @@ from bovw.options import VocabularyOptions
 from bovw.records import Bytes, Features, Floats, Ints
 from bovw.synthetic import Collection
 from bovw.vocab import Vocabulary, store, train
-from bovw.vocab.assign import Assigner
+from bovw.vocab.assign import (
+    PROBES,
+    SHORTLIST,
+    SHORTLIST_A_WORD,
+    Assigner,
+    Cells,
+    project,
+)
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
 from bovw.vocab.store import damaged_files
@@ -204,13 +211,55 @@ def test_assigner_does_not_depend_on_jobs_nor_batches(vocabulary: Vocabulary, si
     assert np.array_equal(whole, alone)
 
 
-def test_saved_graph_gives_the_same_answers(
+def test_assigner_searches_the_nearest_cells_exactly(sift: Bytes) -> None:
+    """With as many shortlisted as the cells probed hold, the exact nearest of those are found."""
+    words, values = train_words(sift[::2], 400, 0, 1, 1), rootsift(sift[1:401:2])
+    cells = Cells.of(words)
+    assert len(cells.centres) == 20
+    assert np.array_equal(
+        cells.owners, exact_nearest(project(words, cells.directions), cells.centres, 1)[:, 0]
+    )
+    points = project(values, cells.directions)
+    probed = exact_nearest(points, cells.centres, PROBES)
+    found = Assigner(words, cells).nearest(values, 100)
+    for row, value in enumerate(values):
+        near = np.flatnonzero(np.isin(cells.owners, probed[row]))
+        truth = near[exact_nearest(value[None], words[near], 100)[0]]
+        kept = SHORTLIST + SHORTLIST_A_WORD * 99
+        assert len(near) <= kept, "the shortlist holds all of them"
+        got = found[row][found[row] >= 0]
+        assert np.array_equal(got, truth)
+
+
+def test_shortlists_agree_with_a_slow_loop(sift: Bytes) -> None:
+    """Along the principal directions, the shortlisted are the nearest in the cells probed."""
+    words, values = train_words(sift[::2], 400, 0, 1, 1), rootsift(sift[1:61:2])
+    cells = Cells.of(words)
+    points, queries = project(words, cells.directions), project(values, cells.directions)
+    probed = exact_nearest(queries, cells.centres, PROBES)
+    found = Assigner(words, cells).nearest(values, 1)[:, 0]
+    for row, query in enumerate(queries):
+        distances = ((points - query) ** 2).sum(axis=1)
+        near = [w for w in range(len(words)) if cells.owners[w] in probed[row]]
+        short = sorted(near, key=lambda w: distances[w])[:SHORTLIST]
+        best = min(short, key=lambda w: (((words[w] - values[row]) ** 2).sum(), w))
+        assert found[row] == best
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_a_few_words_are_all_found(sift: Bytes, count: int) -> None:
+    words = np.unique(rootsift(sift[:count]), axis=0)
+    found = Assigner(words).nearest(rootsift(sift[:50]), 20)
+    assert np.array_equal(found, exact_nearest(rootsift(sift[:50]), words, len(words)))
+
+
+def test_saved_cells_give_the_same_answers(
     vocabulary: Vocabulary, sift: Bytes, tmp_path: Path
 ) -> None:
     values = rootsift(sift)
     first = Assigner(vocabulary.words)
-    first.save(tmp_path / "graph")
-    second = Assigner(vocabulary.words, tmp_path / "graph")
+    first.cells.save(tmp_path / "cells.npz")
+    second = Assigner(vocabulary.words, Cells.load(tmp_path / "cells.npz"))
     assert np.array_equal(first.nearest(values, 5), second.nearest(values, 5))
 
 
@@ -295,11 +344,11 @@ def test_fingerprint_tells_vocabularies_apart(vocabulary: Vocabulary, sift: Byte
     assert sources.fingerprint == vocabulary.fingerprint
 
 
-def test_a_lost_graph_is_built_again(vocabulary: Vocabulary, saved: Path, sift: Bytes) -> None:
-    (saved / "graph.faiss").unlink()
+def test_lost_cells_are_made_again(vocabulary: Vocabulary, saved: Path, sift: Bytes) -> None:
+    (saved / "cells.npz").unlink()
     ids = Vocabulary.load(saved).assign(featured(sift), 5).ids
     assert np.array_equal(ids, vocabulary.assign(featured(sift), 5).ids)
-    assert damaged_files(saved) == ["graph.faiss"]
+    assert damaged_files(saved) == ["cells.npz"]
 
 
 def test_newer_format_is_refused_by_number(saved: Path) -> None:
@@ -337,7 +386,7 @@ def test_a_manifest_of_another_kind_is_damage(saved: Path, text: str) -> None:
         Vocabulary.load(saved)
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, "graph.faiss"])
+@pytest.mark.parametrize("name", [*ARRAYS, "cells.npz"])
 def test_a_flipped_byte_is_found(saved: Path, name: str) -> None:
     content = bytearray((saved / name).read_bytes())
     content[-1] ^= 1

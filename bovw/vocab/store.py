@@ -18,12 +18,12 @@ import numpy.typing as npt
 from bovw.errors import BovwError, FormatError, NewerFormatError
 from bovw.options import VocabularyOptions
 from bovw.records import Bytes, Features, Floats, Words
-from bovw.vocab.assign import Assigner
+from bovw.vocab.assign import Assigner, Cells
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
 
-FORMAT = 1
-GRAPH = "graph.faiss"
+FORMAT = 2
+CELLS = "cells.npz"
 ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 
 
@@ -36,14 +36,14 @@ class Vocabulary:
     sources     uint64 [images], sorted: the first eight bytes of the SHA-256 of every image file
                 trained on, by which an evaluation tells its own vocabulary from an independent one
     settings    how it was trained, for people to read
-    graph       the assignment graph's file, where one is kept
+    cells       the words' cells, where they are kept
     """
 
     words: Floats
     projection: Floats
     sources: npt.NDArray[np.uint64]
     settings: dict[str, Any] = field(default_factory=dict)
-    graph: Path | None = None
+    cells: Cells | None = None
 
     @classmethod
     def train(
@@ -86,8 +86,8 @@ class Vocabulary:
 
     @cached_property
     def assigner(self) -> Assigner:
-        """The nearest-word search, read or built at first use."""
-        return Assigner(self.words, self.graph)
+        """The nearest-word search, made at first use."""
+        return Assigner(self.words, self.cells)
 
     def assign(self, features: Features, count: int = 1, jobs: int = 1) -> Words:
         """Return the `count` nearest words of every feature, and the signatures in them."""
@@ -115,13 +115,13 @@ class Vocabulary:
     def _write(self, folder: Path) -> None:
         for name, array in zip(ARRAYS, self._stored(), strict=True):
             np.save(folder / name, array)
-        self.assigner.save(folder / GRAPH)
+        self.assigner.cells.save(folder / CELLS)
         manifest = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "bits": self.bits,
             "settings": self.settings,
-            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, GRAPH)},
+            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, CELLS)},
         }
         with (folder / "manifest.json").open("w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1)
@@ -141,14 +141,15 @@ class Vocabulary:
         manifest = read_manifest(folder)
         try:
             words, projection, sources = (np.load(folder / name) for name in ARRAYS)
-            # A damaged graph could lead its reader anywhere; the words are enough to make it again.
-            graph = folder / GRAPH
+            # Damaged cells could lead anywhere; the words are enough to make them again.
+            path = folder / CELLS
+            whole = _sha256(path) == manifest["checksums"].get(CELLS)
             loaded = cls(
                 words.astype(np.float32),
                 projection.astype(np.float32),
                 sources,
                 manifest["settings"],
-                graph if _sha256(graph) == manifest["checksums"][graph.name] else None,
+                Cells.load(path) if whole else None,
             )
             if loaded.fingerprint != manifest["fingerprint"]:
                 raise ValueError("its words are not those of its manifest")
