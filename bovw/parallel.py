@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import joblib
+import numpy as np
+import numpy.typing as npt
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import ThreadpoolController
 
 from bovw.errors import BovwError
 
@@ -60,3 +65,19 @@ def in_order(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Itera
             raise BovwError(
                 "a worker process died, most likely for want of memory: try fewer --jobs"
             ) from error
+
+
+def over_rows(
+    function: Callable[[npt.NDArray[Any]], R], rows: npt.NDArray[Any], jobs: int
+) -> list[R]:
+    """Apply a function to `jobs` parts of an array, each in a thread: the answers in order."""
+    if jobs == 1 or len(rows) < jobs:
+        return [function(rows)]
+    # BLAS's own threads would keep the processors busy, waiting for more work.
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(jobs) as threads:
+        return list(threads.map(function, np.array_split(rows, jobs)))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()

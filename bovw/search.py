@@ -58,8 +58,13 @@ class Searcher:
 
     @property
     def feature_options(self) -> FeatureOptions:
-        """How the indexed images were described, and queries are."""
-        return FeatureOptions(**self.index.meta["options"])
+        """How queries are described: as the images were, but with no fewer features than usual.
+
+        Features that an index leaves out save room, and a query takes none.
+        """
+        indexed = FeatureOptions(**self.index.meta["options"])
+        most = max(indexed.max_features, FeatureOptions().max_features)
+        return replace(indexed, max_features=most)
 
     def search(
         self, image: Path | str | Bytes, topk: int | None = 20, region: Box | None = None

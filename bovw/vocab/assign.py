@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bovw.parallel import over_rows
 from bovw.records import Floats, Ints
 from bovw.vocab.kernels import LANES, least, nearest_of, shortlist
 
-# Measured over 65,536 words on real RootSIFT: with these, 97 % of the descriptors get their exact
-# nearest word. 32 directions hold 92 % of the words' variance.
+# Measured over 65,536 words on real RootSIFT, whose variance 32 directions hold 92 % of: with 10
+# cells and 12 words, 97 % of the descriptors get their exact nearest word. With 4 more words for
+# each further one that is asked for, 96 % of the five nearest are found.
 DIRECTIONS = 32
 PROBES = 10
 SHORTLIST = 12
-# Words shortlisted for each further one that is asked for.
 SHORTLIST_A_WORD = 4
 # The L2 norm of a direction, kept in whole numbers.
 NORM = 1024
 ROUNDS = 10
-BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -48,12 +46,12 @@ class Cells:
         count = max(1, round(len(words) ** 0.5))
         centres = points[np.linspace(0, len(points) - 1, count).astype(np.intp)]
         for _ in range(ROUNDS):
-            owners = _probes(points, centres, 1)[:, 0]
+            owners = least(_scores(points, centres), 1)[:, 0]
             sizes = np.bincount(owners, minlength=count)
             sums = [np.bincount(owners, along, count) for along in points.T]
             means = np.rint(np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None])
             centres = np.where(sizes[:, None] > 0, means, centres).astype(np.float32)
-        return cls(directions, centres, _probes(points, centres, 1)[:, 0])
+        return cls(directions, centres, least(_scores(points, centres), 1)[:, 0])
 
     def save(self, path: Path) -> None:
         """Write one .npz file."""
@@ -114,17 +112,13 @@ class Assigner:
         answer does not depend on `jobs`.
         """
         count = min(count, len(self._words))
-        size = max(1, min(BLOCK, -(-len(descriptors) // jobs)))
-        blocks = [descriptors[i : i + size] for i in range(0, max(len(descriptors), 1), size)]
         search = partial(self._search, count=count)
-        if jobs == 1:
-            return np.concatenate([search(block) for block in blocks])
-        with ThreadPoolExecutor(jobs) as threads:
-            return np.concatenate(list(threads.map(search, blocks)))
+        return np.concatenate(over_rows(search, descriptors, jobs))
 
     def _search(self, descriptors: Floats, count: int) -> Ints:
         points = project(descriptors, self.cells.directions)
-        probes = _probes(points, self.cells.centres, PROBES)
+        scores = _scores(points, self.cells.centres)
+        probes = least(scores, min(PROBES, scores.shape[1]))
         kept = SHORTLIST + SHORTLIST_A_WORD * (count - 1)
         places = shortlist(2 * points, probes, self._columns, self._squares, self._starts, kept)
         candidates = np.where(places < 0, -1, self._numbers[places])
@@ -138,13 +132,7 @@ def project(values: Floats, directions: Floats) -> Floats:
     return points
 
 
-def _probes(points: Floats, centres: Floats, count: int) -> npt.NDArray[np.int32]:
-    """Return the `count` centres nearest to each point, ties to the first: int32 [n, count]."""
-    parts = [
-        least(
-            np.square(centres).sum(axis=1) - 2 * (points[i : i + BLOCK] @ centres.T),
-            min(count, len(centres)),
-        )
-        for i in range(0, max(len(points), 1), BLOCK)
-    ]
-    return np.concatenate(parts)
+def _scores(points: Floats, centres: Floats) -> Floats:
+    """Return squared distances less the points' own squares: float32 [n, cells]."""
+    scores: Floats = np.square(centres).sum(axis=1) - 2 * (points @ centres.T)
+    return scores

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from bovw.errors import BovwError, FormatError, NewerFormatError
 from bovw.options import VocabularyOptions
-from bovw.records import Bytes, Features, Floats, Words
+from bovw.parallel import over_rows
+from bovw.records import Bytes, Features, Floats, Ints, Signatures, Words
 from bovw.vocab.assign import Assigner, Cells
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
@@ -91,9 +92,15 @@ class Vocabulary:
 
     def assign(self, features: Features, count: int = 1, jobs: int = 1) -> Words:
         """Return the `count` nearest words of every feature, and the signatures in them."""
-        values = rootsift(features.descriptors)
-        ids = self.assigner.nearest(values, count, jobs)
-        return Words(ids, sign(values, self.words, ids, self.projection), features.angles)
+
+        def find(descriptors: Bytes) -> tuple[Ints, Signatures]:
+            values = rootsift(descriptors)
+            ids = self.assigner.nearest(values, count)
+            return ids, sign(values, self.words, ids, self.projection)
+
+        parts = zip(*over_rows(find, features.descriptors, jobs), strict=True)
+        ids, signatures = (np.concatenate(part) for part in parts)
+        return Words(ids, signatures, features.angles)
 
     def save(self, folder: Path) -> None:
         """Write the folder aside and move it into place; a vocabulary there is replaced.
