@@ -241,10 +241,27 @@ def test_one_image_is_found_with_a_score(build: Build, photos: Path) -> None:
         (photos / name).unlink()
     searcher = Searcher(build(photos))
     assert len(searcher.index) == 1
-    # With one word a query feature has the word that it was indexed under.
+    # The indexed features, with one word each: those that they were indexed under.
+    indexed = FeatureOptions(**searcher.index.meta["options"])
+    described = describe_query(photos / "1.jpg", options=indexed)
     for scoring, least in (("tfidf", 0.1), ("asmk", 0.999), ("hamming", 0.1)):
         ranking = Searcher(searcher.index, SearchOptions(scoring=scoring, rerank=0, words=1))
-        assert ranking.search(photos / "1.jpg")[0].score > least
+        assert ranking.search_features(*described)[0].score > least
+
+
+def test_a_query_keeps_features_that_the_index_leaves_out(build: Build, photos: Path) -> None:
+    searcher = Searcher(build(photos))
+    indexed = searcher.index.meta["options"]["max_features"]
+    assert indexed < FeatureOptions().max_features
+    kept = describe_query(photos / "1.jpg", options=searcher.feature_options)[0]
+    assert len(kept) > indexed
+    assert len(kept) == len(describe_query(photos / "1.jpg")[0])
+
+
+def test_one_image_is_verified(build: Build, photos: Path) -> None:
+    for name in ("0.jpg", "2.jpg"):
+        (photos / name).unlink()
+    searcher = Searcher(build(photos))
     hit = searcher.search(photos / "1.jpg")[0]
     assert hit.verified
     assert np.allclose(hit.transform, np.eye(3), atol=0.02)
