@@ -74,6 +74,31 @@ def decode_images(offsets, places, gaps, images):  # type: ignore[no-untyped-def
     return decoded
 
 
+@kernel(array(int64), array(int64), array(uint8), int64)
+def count_images(offsets, places, gaps, images):  # type: ignore[no-untyped-def]
+    """Count what a segment of `images` images holds, without decoding it all at once.
+
+    Returns (frequencies int64 [words]: images that have each word; features, distinct int32
+    [images]: postings and different words of each image); empty where the gaps are damaged.
+    """
+    frequencies = np.zeros(len(offsets) - 1, np.int64)
+    features = np.zeros(images, np.int32)
+    distinct = np.zeros(images, np.int32)
+    for word in range(len(offsets) - 1):
+        last, image = -1, 0
+        place = places[word]
+        for _ in range(offsets[word], offsets[word + 1]):
+            image, place = next_image(gaps, place, places[word + 1], image)
+            if not 0 <= image < images:
+                return frequencies[:0], features[:0], distinct[:0]
+            features[image] += 1
+            if image != last:
+                frequencies[word] += 1
+                distinct[image] += 1
+            last = image
+    return frequencies, features, distinct
+
+
 @kernel(array(int64), array(int64), array(uint8), array(int32))
 def find_postings(offsets, places, gaps, slots):  # type: ignore[no-untyped-def]
     """Find the postings of some images.

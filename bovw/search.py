@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,13 @@ from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.parallel import available_jobs
 from bovw.ranking import SCORINGS
-from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Ranking, Words
+from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Postings, Ranking, Words
 from bovw.verification import Verified, verify_images
 from bovw.vocab import Vocabulary
+
+# Postings that a query looks at, about half a second of them: in a larger index it asks with fewer
+# words a feature, and is not expanded.
+MOST_POSTINGS = 150_000_000
 
 
 @dataclass(frozen=True)
@@ -79,25 +84,29 @@ class Searcher:
         """
         source = Path(image) if isinstance(image, str) else image
         features, region = describe_query(source, region, options=self.feature_options)
-        return self.search_features(features, region)[:topk]
+        return self.search_features(features, region, topk)
 
-    def search_features(self, features: Features, region: Box) -> list[Hit]:
-        """Return every indexed image as a hit, for features as `describe_query` returns them."""
+    def search_features(
+        self, features: Features, region: Box, topk: int | None = None
+    ) -> list[Hit]:
+        """Return the `topk` best for features as `describe_query` returns them; None for all."""
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
         # Several words for TF-IDF, too: the wider search finds the nearest more surely.
         words = self.vocabulary.assign(features, self.options.words, available_jobs())
+        words = affordable(words, self.index.segments)
         scores = self.score(words)
-        ranking = self.rank(scores)
+        ranking = self.rank(scores, self.options.rerank)
         verified = self.verify(features.keypoints, words, region, ranking)
         confirmed = [v for v in verified if v.confirmed]
-        if verified and self.options.expand:
+        scores_after = scores
+        if verified and self.options.expand and self.index.features <= MOST_POSTINGS:
             best = verified[: self.options.expand]
             scores_after = expand(scores, best, region, self.index.segments, self.score)
             if self.options.augment and self.index.graph and confirmed:
                 scores_after = self.index.graph.augment(scores_after)
-            ranking = self.rank(scores_after)
-        return self._hits(ranking, scores, confirmed, region)
+        ranking = self.rank(scores_after, None if topk is None else topk + len(confirmed))
+        return self._hits(ranking, scores, confirmed, region)[:topk]
 
     def score(self, words: Words) -> Floats:
         """Return a score for every image: float32 [images]."""
@@ -118,10 +127,15 @@ class Searcher:
             self.options,
         )
 
-    def rank(self, scores: Floats) -> Ranking:
-        """Return all images by descending score."""
-        order = np.lexsort((self.index.name_order, -scores)).astype(np.int32)
-        return Ranking(order, scores[order])
+    def rank(self, scores: Floats, count: int | None = None) -> Ranking:
+        """Return the `count` best images, or all, by descending score."""
+        images = np.arange(len(scores))
+        if count is not None and count < len(scores):
+            least = np.partition(scores, len(scores) - max(count, 1))[len(scores) - max(count, 1)]
+            images = np.flatnonzero(scores >= least)
+        order = np.lexsort((self.index.names.order[images], -scores[images]))[:count]
+        best = images[order].astype(np.int32)
+        return Ranking(best, scores[best])
 
     def _hits(
         self, ranking: Ranking, scores: Floats, verified: list[Verified], region: Box
@@ -158,3 +172,14 @@ def carry(transform: Doubles, region: Box) -> Doubles:
     corners = np.array([[x1, y1, 1], [x2, y1, 1], [x2, y2, 1], [x1, y2, 1]])
     carried = corners @ transform.T
     return carried[:, :2] / carried[:, 2:]
+
+
+def affordable(words: Words, segments: Sequence[Postings]) -> Words:
+    """Leave out the further words of every feature, where their lists are too long together."""
+    looked_at = np.zeros(words.ids.shape[1], np.int64)
+    for segment in segments:
+        lengths = np.append(np.diff(segment.offsets), 0)
+        looked_at += lengths[words.ids].sum(axis=0)
+    kept = max(1, int(np.searchsorted(np.cumsum(looked_at), MOST_POSTINGS, side="right")))
+    ids, signatures = words.ids[:, :kept], words.signatures[:, :kept]
+    return Words(np.ascontiguousarray(ids), np.ascontiguousarray(signatures), words.angles)

@@ -169,7 +169,7 @@ def test_bad_file_is_named_and_the_rest_is_indexed(
     assert str(tmp_path) not in reason
 
     opened = Index.open(index)
-    assert opened.names == ["good.jpg"]
+    assert list(opened.names) == ["good.jpg"]
     rows = {row.name: row for row in opened.images()}
     assert set(rows) == {"good.jpg", name}
     assert (rows[name].status, rows[name].reason) == ("skipped", reason)

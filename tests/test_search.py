@@ -286,7 +286,7 @@ def test_unusable_images_are_skipped_and_on_record(build: Build, photos: Path) -
     assert told.keys() == bad
     assert "empty file" in told["empty.png"]
     assert "no features" in told["flat.png"]
-    assert index.names == ["0.jpg", "1.jpg", "2.jpg"]
+    assert list(index.names) == ["0.jpg", "1.jpg", "2.jpg"]
     rows = {row.name: row for row in index.images()}
     assert {name for name, row in rows.items() if row.status == "skipped"} == bad
     assert {name: rows[name].reason for name in bad} == told

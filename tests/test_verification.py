@@ -72,9 +72,9 @@ def test_matches_agree_with_a_slow_loop(limit: int) -> None:
     slots = np.full(8, -1, np.int32)
     slots[candidates] = range(3)
     columns = (segment.offsets, segment.places, segment.gaps, segment.signatures)
-    starts, *found = find_matches(*columns, ids, query, slots, limit)
+    starts, matches = find_matches(*columns, ids, query, slots, limit)
     assert starts[0] == 0
-    assert starts[-1] == len(found[0])
+    assert starts[-1] == len(matches)
     for slot, image in enumerate(candidates):
         expected = [
             (i, posting, distance)
@@ -85,8 +85,8 @@ def test_matches_agree_with_a_slow_loop(limit: int) -> None:
             if segment.images[posting] == image
             if (distance := slow_distance(query[i, j], segment.signatures[posting])) <= limit
         ]
-        own = slice(starts[slot], starts[slot + 1])
-        assert list(zip(*(column[own].tolist() for column in found), strict=True)) == expected
+        own = matches[starts[slot] : starts[slot + 1]]
+        assert [tuple(match) for match in own.tolist()] == expected
 
 
 def test_matches_carry_their_geometry_and_the_best_come_first() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bovw.errors import FormatError, NewerFormatError
 
-FORMAT = 2
+FORMAT = 3
 FILE = "catalog.sqlite"
 
 _SCHEMA = """
@@ -67,7 +67,7 @@ class SegmentRow:
     files: dict[str, str]
 
 
-_KEYS = {"format", "words", "bits", "fingerprint", "options", "vocabulary", "statistics"}
+_KEYS = {"format", "words", "bits", "fingerprint", "options", "vocabulary", "statistics", "names"}
 _KEYS |= {"statistics_files"}
 _COLUMNS = tuple(ImageRow.__dataclass_fields__)
 
@@ -97,8 +97,6 @@ class Catalog:
             self.meta = {k: json.loads(v) for k, v in self._rows("SELECT key, value FROM meta")}
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from error
-        if self.meta and not self.meta.keys() >= _KEYS:
-            raise self._damaged(ValueError(f"without {', '.join(_KEYS - self.meta.keys())}"))
         version = self.meta.get("format", FORMAT)
         if not isinstance(version, int):
             raise self._damaged(ValueError(f"format {version!r}"))
@@ -112,6 +110,8 @@ class Catalog:
                 f"{folder} has index format {version}, which this bovw does not read any more: "
                 "index the images again with `bovw index`"
             )
+        if self.meta and not self.meta.keys() >= _KEYS:
+            raise self._damaged(ValueError(f"without {', '.join(_KEYS - self.meta.keys())}"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -124,12 +124,6 @@ class Catalog:
             return [SegmentRow(i, n, f, json.loads(files)) for i, n, f, files in rows]
         except ValueError as error:
             raise self._damaged(error) from error
-
-    def indexed(self) -> list[tuple[str, str]]:
-        """Return name and folder of every indexed image, in the order of their numbers."""
-        return self._rows(
-            "SELECT name, folder FROM images WHERE status = 'ok' ORDER BY segment, number"
-        )
 
     def images(self) -> list[ImageRow]:
         """Return every image, skipped ones too, by name."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bovw.errors import FormatError
 from bovw.index.arrays import file_sha256
 from bovw.index.catalog import FILE, Catalog, ImageRow
 from bovw.index.graph import Graph
+from bovw.index.names import Names
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 from bovw.index.writer import IndexWriter
@@ -23,7 +23,6 @@ class Index:
     """An opened index, which later changes to its folder do not touch.
 
     names     the indexed images by their numbers
-    folders   the absolute folder that each name is relative to
     segments  their postings; `starts` [segments] is the number of each one's first image
     """
 
@@ -34,20 +33,18 @@ class Index:
         try:
             self.meta: dict[str, Any] = catalog.meta
             self._segment_rows = catalog.segments()
-            indexed = catalog.indexed()
         finally:
             catalog.close()
         if not self.meta:
             raise FormatError(
                 f"the index in {folder} is not finished: index the images again with `bovw index`"
             )
-        self.names = [name for name, _ in indexed]
-        self.folders = [below for _, below in indexed]
         self.segments = [
             Segment.open(self.folder / "segments" / str(row.id)) for row in self._segment_rows
         ]
         self.starts = np.cumsum([0, *(row.images for row in self._segment_rows)])[:-1]
         self.statistics = Statistics.load(self.folder / self.meta["statistics"])
+        self.names = Names.load(self.folder / self.meta["names"])
         self._check_lengths()
 
     @classmethod
@@ -93,24 +90,23 @@ class Index:
             return None
         return Graph.open(self.folder / self.meta["graph"], len(self))
 
-    @cached_property
-    def name_order(self) -> npt.NDArray[np.int64]:
-        """Each image's place by name, int64 [images]: what breaks ties."""
-        order = np.empty(len(self), np.int64)
-        order[sorted(range(len(self)), key=self.names.__getitem__)] = np.arange(len(self))
-        return order
-
     def images(self) -> list[ImageRow]:
-        """Read the catalog's row of every image, skipped ones too, by name."""
+        """Read the catalog's row of every image, skipped ones too, by name.
+
+        Raises FormatError where they are not those of the index.
+        """
         catalog = Catalog(self.folder)
         try:
-            return catalog.images()
+            rows = catalog.images()
         finally:
             catalog.close()
+        if sum(row.status == "ok" for row in rows) != len(self):
+            raise self._misfit()
+        return rows
 
     def path(self, image: int) -> Path:
         """Return where an image lay when it was indexed."""
-        return Path(self.folders[image]) / self.names[image]
+        return self.names.path(image)
 
     def files(self) -> dict[str, str]:
         """Return the SHA-256 of every file, by its path in the index, as the catalog has it."""
@@ -119,7 +115,7 @@ class Index:
             for row in self._segment_rows
             for name, digest in row.files.items()
         }
-        for kind in ("statistics", "graph"):
+        for kind in ("statistics", "names", "graph"):
             digests = self.meta.get(f"{kind}_files", {}).items()
             expected |= {f"{self.meta[kind]}/{name}": digest for name, digest in digests}
         return expected
@@ -145,8 +141,14 @@ class Index:
         counted = {len(getattr(self.statistics, n)) for n in ("features", "distinct")}
         fits.append(counted == {len(self.names)} and len(self.statistics.weights) == words)
         held = sum(row.images for row in self._segment_rows)
+        text = np.r_[0, self.names.ends]
+        fits.append(len(self.names.order) == len(self.names) and bool((np.diff(text) >= 0).all()))
+        fits.append(text[-1] == len(self.names.text))
         if not all(fits) or held != len(self.names):
-            raise FormatError(
-                f"the files of {self.folder} do not fit its catalog: index the images again with "
-                "`bovw index`"
-            )
+            raise self._misfit()
+
+    def _misfit(self) -> FormatError:
+        return FormatError(
+            f"the files of {self.folder} do not fit its catalog: index the images again with "
+            "`bovw index`"
+        )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bovw.errors import damaged_postings
 from bovw.index.arrays import Arrays
 from bovw.index.segment import Segment
+from bovw.kernels import count_images
 from bovw.records import Floats, Ints
 
 
@@ -30,32 +31,16 @@ class Statistics(Arrays):
 
     @classmethod
     def of(cls, segments: Sequence[Segment], words: int) -> Statistics:
-        """Count them over all segments, in one pass each."""
-        images = sum(len(segment.sizes) for segment in segments)
-        firsts = [_first_postings(segment) for segment in segments]
-        frequencies = np.zeros(words, np.int64)
-        for segment, first in zip(segments, firsts, strict=True):
-            before = np.concatenate([[0], np.cumsum(first)])
-            frequencies += np.diff(before[segment.offsets])
-        weights = np.log1p(images / np.maximum(frequencies, 1)) ** 2
-        features = [_count(segment, segment.images) for segment in segments]
-        distinct = [_count(s, s.images[first]) for s, first in zip(segments, firsts, strict=True)]
+        """Count them over all segments, in one pass each.
+
+        Raises FormatError where the postings are damaged.
+        """
+        counted = [count_images(s.offsets, s.places, s.gaps, len(s.sizes)) for s in segments]
+        if not all(len(frequencies) == words for frequencies, _, _ in counted):
+            raise damaged_postings()
         none = np.empty(0, np.int32)
-        return cls(
-            weights.astype(np.float32),
-            np.concatenate([none, *features]),
-            np.concatenate([none, *distinct]),
-        )
-
-
-def _first_postings(segment: Segment) -> npt.NDArray[np.bool_]:
-    """Tell which postings are the first of their word and image: bool [n]."""
-    first = np.ones(len(segment.images) + 1, np.bool_)
-    first[1:-1] = segment.images[1:] != segment.images[:-1]
-    first[segment.offsets] = True
-    return first[:-1]
-
-
-def _count(segment: Segment, images: Ints) -> Ints:
-    """Return how often each image of a segment is named: int32 [images]."""
-    return np.bincount(images, minlength=len(segment.sizes)).astype(np.int32)
+        features = np.concatenate([none, *(features for _, features, _ in counted)])
+        distinct = np.concatenate([none, *(distinct for _, _, distinct in counted)])
+        frequencies = sum((frequencies for frequencies, _, _ in counted), np.zeros(words, np.int64))
+        weights = np.log1p(len(features) / np.maximum(frequencies, 1)) ** 2
+        return cls(weights.astype(np.float32), features, distinct)

@@ -10,6 +10,7 @@ from typing import Any
 from bovw.errors import FormatError, NewerFormatError
 from bovw.index.catalog import FILE, Catalog, ImageRow, SegmentRow
 from bovw.index.graph import Graph
+from bovw.index.names import Names
 from bovw.index.segment import Gathering, Segment
 from bovw.index.statistics import Statistics
 from bovw.records import Features, Words
@@ -71,7 +72,15 @@ class IndexWriter:
         statistics = f"statistics/{self._first}"
         segments = [Segment.open(self._folder / "segments" / str(s.id)) for s in self._segments]
         files = Statistics.of(segments, self._words).save(self._folder / statistics)
-        places = {"vocabulary": vocabulary, "statistics": statistics, "statistics_files": files}
+        names = f"names/{self._first}"
+        indexed = ((row.folder, row.name) for row in self._rows if row.segment is not None)
+        places = {
+            "vocabulary": vocabulary,
+            "statistics": statistics,
+            "statistics_files": files,
+            "names": names,
+            "names_files": Names.of(indexed).save(self._folder / names),
+        }
         if not _is_readable(self._folder):
             (self._folder / FILE).unlink(missing_ok=True)
         catalog = Catalog(self._folder, create=True)
@@ -88,7 +97,7 @@ class IndexWriter:
     def _next_number(self) -> int:
         used = [
             int(entry.name)
-            for kind in ("segments", "statistics")
+            for kind in ("segments", "statistics", "names")
             for entry in (self._folder / kind).glob("[0-9]*")
         ]
         return max(used, default=0) + 1
@@ -106,7 +115,8 @@ class IndexWriter:
     def _clear_up(self, vocabulary: str) -> None:
         live = {str(segment.id) for segment in self._segments}
         old = [p for p in (self._folder / "segments").iterdir() if p.name not in live]
-        old += [p for p in (self._folder / "statistics").iterdir() if p.name != str(self._first)]
+        for kind in ("statistics", "names"):
+            old += [p for p in (self._folder / kind).iterdir() if p.name != str(self._first)]
         old += [self._folder / "graph"]
         old += [p for p in self._folder.glob("*vocabulary-*") if p.name != vocabulary]
         for folder in old:
@@ -148,7 +158,7 @@ def check_replaceable(folder: Path) -> None:
 def _is_left_over(folder: Path) -> bool:
     """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
     return all(
-        entry.name in ("segments", "statistics", "graph")
+        entry.name in ("segments", "statistics", "names", "graph")
         or entry.name.startswith(("vocabulary-", ".vocabulary-", FILE))
         for entry in folder.iterdir()
     )

@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, int64, uint8, uint64
 
-from bovw.jit import array, differing_bits, kernel
+from bovw.jit import array, differing_bits, helper, kernel
 from bovw.kernels import next_image
+
+
+@helper
+def _by_slot(found, starts):  # type: ignore[no-untyped-def]
+    """Sort rows by their first column, in whose order they begin at `starts`, and drop it."""
+    free = starts.copy()
+    ordered = np.empty((len(found), found.shape[1] - 1), np.int64)
+    for row in found:
+        ordered[free[row[0]]] = row[1:]
+        free[row[0]] += 1
+    return ordered
 
 
 @kernel(
@@ -27,43 +38,36 @@ def find_matches(offsets, places, gaps, signatures, words, query, slots, limit):
     slots    int32 [images]: each image's place among the candidates, -1 where it is none
     limit    greatest Hamming distance
 
-    Returns (starts, features, postings, distances): candidate c has those from starts[c] to
-    starts[c + 1]; starts is empty where the gaps are damaged.
+    Returns (starts, matches int64 [n, 3]): candidate c has those from starts[c] to starts[c + 1];
+    of each, the row of its feature, its posting and their distance. starts is empty where the gaps
+    are damaged.
     """
     starts = np.zeros(slots.max() + 2, np.int64)
-    features = np.empty(0, np.int32)
-    postings = np.empty(0, np.int64)
-    distances = np.empty(0, np.int32)
-    # Once to count and once to fill: cheaper than sorting the matches afterwards.
-    for filling in (False, True):
-        if filling:
-            starts = np.cumsum(starts)
-            features = np.empty(starts[-1], np.int32)
-            postings = np.empty(starts[-1], np.int64)
-            distances = np.empty(starts[-1], np.int32)
-            free = starts.copy()
-        for i in range(words.shape[0]):
-            for j in range(words.shape[1]):
-                word = words[i, j]
-                if word < 0:
+    # A match's slot, feature, posting and distance; room is doubled where it runs out.
+    found = np.empty((1024, 4), np.int64)
+    count = 0
+    for i in range(words.shape[0]):
+        for j in range(words.shape[1]):
+            word = words[i, j]
+            if word < 0:
+                continue
+            image = 0
+            place, end = places[word], places[word + 1]
+            for posting in range(offsets[word], offsets[word + 1]):
+                image, place = next_image(gaps, place, end, image)
+                if not 0 <= image < len(slots):
+                    return starts[:0], found[:0]
+                slot = slots[image]
+                if slot < 0:
                     continue
-                image = 0
-                place, end = places[word], places[word + 1]
-                for posting in range(offsets[word], offsets[word + 1]):
-                    image, place = next_image(gaps, place, end, image)
-                    if not 0 <= image < len(slots):
-                        return starts[:0], features[:0], postings[:0], distances[:0]
-                    slot = slots[image]
-                    if slot < 0:
-                        continue
-                    distance = differing_bits(query[i, j], signatures[posting])
-                    if distance > limit:
-                        continue
-                    if filling:
-                        features[free[slot]] = i
-                        postings[free[slot]] = posting
-                        distances[free[slot]] = distance
-                        free[slot] += 1
-                    else:
-                        starts[slot + 1] += 1
-    return starts, features, postings, distances
+                distance = differing_bits(query[i, j], signatures[posting])
+                if distance > limit:
+                    continue
+                if count == len(found):
+                    found = np.concatenate((found, np.empty_like(found)))
+                found[count, 0], found[count, 1] = slot, i
+                found[count, 2], found[count, 3] = posting, distance
+                starts[slot + 1] += 1
+                count += 1
+    starts = np.cumsum(starts)
+    return starts, _by_slot(found[:count], starts)

@@ -61,7 +61,7 @@ def tentative_matches(
     slots = np.full(len(segment.sizes), -1, np.int32)
     slots[candidates] = np.arange(len(candidates))
     bits = 64 * words.signatures.shape[2]
-    starts, rows, postings, distances = find_matches(
+    starts, matches = find_matches(
         segment.offsets,
         segment.places,
         segment.gaps,
@@ -73,6 +73,7 @@ def tentative_matches(
     )
     if not len(starts):
         raise damaged_postings()
+    rows, postings, distances = matches.T
     shared = np.searchsorted(segment.offsets, postings, side="right") - 1
     strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
     query = keypoints.astype(np.float64)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from bovw.options import SearchOptions
+from bovw.parallel import available_jobs
 from bovw.records import Box, Doubles, Floats, Ints, Words
 from bovw.verification.matches import Matches, Segment, tentative_matches
 from bovw.verification.ransac import verify
@@ -64,22 +66,27 @@ def verify_images(
     candidates  image numbers in the index, best first, which decides between equal evidence
     weights     idf squared of every word
     """
-    verified: dict[int, Verified | None] = {}
     ranks = {image: rank for rank, image in enumerate(candidates.tolist(), 1)}
     query_side = max(region.x2 - region.x1, region.y2 - region.y1)
+    tries: list[tuple[int, Matches, float]] = []
     start = 0
     for segment in segments:
         own = candidates[(candidates >= start) & (candidates < start + len(segment.sizes))] - start
         found = tentative_matches(keypoints, words, segment, own, weights, options)
         for image, matches in zip(own, found, strict=True) if len(own) else ():
             if len(matches) >= options.min_inliers:
-                number, found_side = int(start + image), float(segment.sizes[image].max())
-                verified[number] = _verified(
-                    number, matches, query_side, found_side, options.min_inliers, ranks[number]
-                )
+                side = float(segment.sizes[image].max())
+                tries.append((int(start + image), matches, side))
         start += len(segment.sizes)
-    kept = [v for i in candidates.tolist() if (v := verified.get(i))]
-    return sorted(kept, key=lambda v: -v.evidence)
+
+    def verify_one(one: tuple[int, Matches, float]) -> Verified | None:
+        image, matches, found_side = one
+        least, rank = options.min_inliers, ranks[image]
+        return _verified(image, matches, query_side, found_side, least, rank)
+
+    with ThreadPoolExecutor(available_jobs()) as threads:
+        kept = [verified for verified in threads.map(verify_one, tries) if verified]
+    return sorted(kept, key=lambda v: (-v.evidence, ranks[v.image]))
 
 
 def _verified(
@@ -104,7 +111,8 @@ def _verified(
 
 def _occupied(keypoints: Doubles, side: float) -> int:
     """Return how many cells of a picture hold keypoints."""
-    return len(np.unique(np.floor(keypoints[:, :2] * (CELLS / side)), axis=0))
+    cells = np.floor(keypoints[:, :2] * (CELLS / side)).astype(np.int64)
+    return len(np.unique((cells[:, 0] << 32) + cells[:, 1]))
 
 
 def _is_plausible(transform: Doubles, query: Doubles, found: Doubles) -> bool:

@@ -1,0 +1,58 @@
+"""The names of the indexed images, and where they lay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.index.arrays import Arrays
+from bovw.records import Bytes, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Names(Arrays, Sequence[str]):
+    """Names by image number, read one by one from mapped files, however many there are.
+
+    text   uint8 [m]: every image's folder, a zero byte and its name, in the file system's bytes
+    ends   int64 [images]: where each one's text ends
+    order  int32 [images]: each image's place by name, which breaks ties
+    """
+
+    text: Bytes
+    ends: npt.NDArray[np.int64]
+    order: Ints
+
+    @classmethod
+    def of(cls, images: Iterable[tuple[str, str]]) -> Names:
+        """Keep the folder and the name of every image."""
+        given = list(images)
+        texts = [os.fsencode(folder) + b"\0" + os.fsencode(name) for folder, name in given]
+        order = np.empty(len(given), np.int32)
+        order[sorted(range(len(given)), key=lambda i: given[i][1])] = np.arange(len(given))
+        return cls(
+            np.frombuffer(b"".join(texts), np.uint8),
+            np.cumsum([len(text) for text in texts], dtype=np.int64),
+            order,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, image: int) -> str:  # type: ignore[override]
+        return self._parts(image)[1]
+
+    def path(self, image: int) -> Path:
+        """Return where an image lay when it was indexed."""
+        return Path(*self._parts(image))
+
+    def _parts(self, image: int) -> tuple[str, str]:
+        if not 0 <= image < len(self):
+            raise IndexError(image)
+        start = self.ends[image - 1] if image else 0
+        folder, _, name = self.text[start : self.ends[image]].tobytes().partition(b"\0")
+        return os.fsdecode(folder), os.fsdecode(name)
