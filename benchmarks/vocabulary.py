@@ -1,58 +1,106 @@
-"""Times training: how long does a vocabulary take, and how near are its words to the descriptors.
+"""Times the training of a vocabulary, and measures how well it quantises.
 
-    python benchmarks/vocabulary.py PHOTOS [--words 65536] [--descriptors 1500000]
+    python benchmarks/vocabulary.py PHOTOS [--words N] [--descriptors N] [--jobs N] [--peers]
 
-The features are found first and not timed. The quantisation error is the mean squared distance of
-the training descriptors, RootSIFT of norm 256, to their words.
+The error is the mean squared distance of some of the training descriptors, RootSIFT of norm 256, to
+their exact nearest words. With --peers, others cluster the same descriptors into as many words:
+
+faiss    faiss.Kmeans, exact, from random descriptors, with as many rounds of Lloyd's algorithm
+sklearn  MiniBatchKMeans from random descriptors, batches of as many as there are words, one epoch
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import numpy as np
 from machine import write_result
+from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
 
 from bovw.build import sample
 from bovw.images import find_images
 from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.parallel import available_jobs
-from bovw.records import Bytes
+from bovw.records import Bytes, Floats
 from bovw.vocab import Vocabulary
-from bovw.vocab.train import quantisation_error
+from bovw.vocab.rootsift import rootsift
+
+# Descriptors that the error is measured on.
+SAMPLE = 50_000
 
 
 def main() -> None:
     arguments = parse()
     options = VocabularyOptions(words=arguments.words, max_descriptors=arguments.descriptors)
     descriptors = find_descriptors(arguments.folder, options, arguments.jobs)
-    start = time.perf_counter()
-    vocabulary = Vocabulary.train(descriptors, options, jobs=arguments.jobs)
-    seconds = time.perf_counter() - start
-    error = quantisation_error(descriptors, vocabulary.words, arguments.jobs)
-    print(f"{len(vocabulary.words):,} words from {len(descriptors):,} descriptors in "
-          f"{seconds:.1f} s with {arguments.jobs} processes; "
-          f"quantisation error {error:.1f}")  # fmt: skip
+    trainers: dict[str, Callable[[Bytes, VocabularyOptions, int], Floats]] = {"bovw": train_bovw}
+    if arguments.peers:
+        trainers |= {"faiss": train_faiss, "sklearn": train_sklearn}
+    rng = np.random.default_rng(0)
+    sample = rootsift(descriptors[rng.choice(len(descriptors), SAMPLE)])
+    results = {}
+    print(f"{len(descriptors):,} descriptors, {arguments.jobs} processes or threads")
+    for name, train in trainers.items():
+        start = time.perf_counter()
+        words = train(descriptors, options, arguments.jobs)
+        seconds = time.perf_counter() - start
+        error = float(np.float64(faiss.knn(sample, words, 1)[0]).mean())
+        results[name] = {"words": len(words), "seconds": seconds, "quantisation_error": error}
+        print(
+            f"{name:<8} {len(words):>7,} words in {seconds:7.1f} s, error {error:.1f}", flush=True
+        )
     write_result(
         "vocabulary",
-        {
-            "words": len(vocabulary.words),
-            "descriptors": len(descriptors),
-            "seconds": seconds,
-            "quantisation_error": error,
-            "processes": arguments.jobs,
-        },
+        {"descriptors": len(descriptors), "processes": arguments.jobs, "trained": results},
     )
+
+
+def train_bovw(descriptors: Bytes, options: VocabularyOptions, jobs: int) -> Floats:
+    return Vocabulary.train(descriptors, options, jobs=jobs).words
+
+
+def train_faiss(descriptors: Bytes, options: VocabularyOptions, jobs: int) -> Floats:
+    faiss.omp_set_num_threads(jobs)
+    clustering = faiss.Kmeans(
+        descriptors.shape[1],
+        options.words,
+        niter=options.rounds,
+        seed=options.seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(descriptors),
+    )
+    clustering.train(rootsift(descriptors))
+    words: Floats = clustering.centroids
+    return words
+
+
+def train_sklearn(descriptors: Bytes, options: VocabularyOptions, jobs: int) -> Floats:
+    model = MiniBatchKMeans(
+        options.words,
+        init="random",
+        n_init=1,
+        batch_size=options.words,
+        max_iter=1,
+        compute_labels=False,
+        random_state=options.seed,
+    )
+    with threadpool_limits(jobs):
+        words: Floats = model.fit(rootsift(descriptors)).cluster_centers_
+    return words
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--words", type=int, default=65_536)
-    parser.add_argument("--descriptors", type=int, default=1_500_000)
+    parser.add_argument("--descriptors", type=int, default=2_000_000)
     parser.add_argument("--jobs", type=int, default=available_jobs(), help="processes")
+    parser.add_argument("--peers", action="store_true", help="takes a quarter of an hour")
     return parser.parse_args()
 
 

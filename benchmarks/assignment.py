@@ -1,0 +1,82 @@
+"""Times the nearest-word search on one core, beside faiss's graph on the same words.
+
+    python benchmarks/assignment.py VOCAB IMG [IMG...] [--rounds 5]
+
+Descriptors are those of the images, words those of the vocabulary. Recall is the share that gets
+its exact nearest word, or, for five words, of the exact five. The graph (IndexHNSWFlat, 16 links,
+built with a beam of 40, faiss's defaults) is searched with ever wider beams. Microseconds are for
+one descriptor, medians of the rounds, all contenders in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import faiss
+import numpy as np
+from machine import write_result
+
+from bovw.features import describe_query
+from bovw.records import Floats, Ints
+from bovw.vocab import Vocabulary
+from bovw.vocab.rootsift import rootsift
+
+BEAMS = (12, 16, 20, 24, 32, 40)
+# Descriptors at a time: those of an image.
+BATCH = 2000
+
+
+def main() -> None:
+    arguments = parse()
+    vocabulary = Vocabulary.load(arguments.vocab)
+    features = [describe_query(image)[0] for image in arguments.images]
+    values = np.concatenate([rootsift(one.descriptors) for one in features])
+    faiss.omp_set_num_threads(2)
+    truth = faiss.knn(values, vocabulary.words, 5)[1]
+    graph = faiss.IndexHNSWFlat(vocabulary.words.shape[1], 16)
+    graph.add(vocabulary.words)
+    faiss.omp_set_num_threads(1)
+    rows = []
+    print(f"{'':<16} {'words':>5} {'recall':>7} {'µs':>6}")
+    for count in (1, 5):
+        contenders: dict[str, Callable[[Floats], Ints]] = {
+            "bovw": partial(vocabulary.assigner.nearest, count=count)
+        }
+        contenders |= {f"faiss, beam {b}": partial(walk, graph, b, count) for b in BEAMS}
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        found: dict[str, Ints] = {}
+        for _ in range(arguments.rounds):
+            for name, search in contenders.items():
+                start = time.perf_counter()
+                parts = [search(values[i : i + BATCH]) for i in range(0, len(values), BATCH)]
+                times[name].append((time.perf_counter() - start) / len(values))
+                found[name] = np.concatenate(parts)
+        for name, ids in found.items():
+            same = (ids[:, :, None] == truth[:, None, :count]).any(axis=2)
+            row = {"words": count, "recall": float(same.mean()), "us": 1e6 * median(times[name])}
+            rows.append({"search": name, **row})
+            print(f"{name:<16} {count:>5} {row['recall']:>7.4f} {row['us']:>6.2f}")
+    write_result("assignment", {"descriptors": len(values), "searches": rows})
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("vocab", type=Path, metavar="VOCAB")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMG")
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+def walk(graph: faiss.IndexHNSWFlat, beam: int, count: int, values: Floats) -> Ints:
+    """Search faiss's graph."""
+    found: Ints = graph.search(values, count, params=faiss.SearchParametersHNSW(efSearch=beam))[1]
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Times a whole query, from a cold start and in a process that has answered others, in its parts.
+
+    python benchmarks/query.py INDEX IMG [IMG...] [--images 5000] [--rounds 5]
+
+INDEX is grown to 5,000 images as benchmarks/growth.py does. Each round starts, for every image, a
+process that does what `bovw query` does and notes when each part is over; it then answers the next
+image, too, which is the warm query. `bovw query` itself is timed beside it. Medians and 95th
+percentiles over rounds and images; everything has both cores that it finds, and files are cached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from growth import build
+from machine import write_result
+
+from bovw.index import Index
+
+GOALS = {"cold": 1.0, "warm": 0.06}
+BOVW = str(Path(sysconfig.get_path("scripts")) / "bovw")
+
+# Does what Searcher.search_features does, with a look at the clock after each part.
+PARTS = """
+import json, sys, time
+lap = time.perf_counter()
+parts = [{}]
+def done(name):
+    global lap
+    now = time.perf_counter()
+    parts[-1][name] = parts[-1].get(name, 0) + now - lap
+    lap = now
+from pathlib import Path
+import bovw.cli
+from bovw.expansion import expand
+from bovw.features import describe_query
+from bovw.index import Index
+from bovw.parallel import available_jobs
+from bovw.results import WRITERS, Answer
+from bovw.search import Searcher, affordable
+done("imports")
+searcher = Searcher(Index.open(sys.argv[1]))
+done("open")
+for image in sys.argv[2:]:
+    described, region = describe_query(Path(image), options=searcher.feature_options)
+    done("decode and SIFT")
+    searcher.vocabulary.assigner
+    done("open")
+    words = searcher.vocabulary.assign(described, searcher.options.words, available_jobs())
+    words = affordable(words, searcher.index.segments)
+    done("words")
+    scores = searcher.score(words)
+    ranking = searcher.rank(scores, searcher.options.rerank)
+    done("score")
+    verified = searcher.verify(described.keypoints, words, region, ranking)
+    confirmed = [one for one in verified if one.confirmed]
+    done("verify")
+    best = verified[: searcher.options.expand]
+    after = expand(scores, best, region, searcher.index.segments, searcher.score)
+    done("expand")
+    ranking = searcher.rank(after, 20 + len(confirmed))
+    hits = searcher._hits(ranking, scores, confirmed, region)[:20]
+    WRITERS["table"]([Answer(image, hits)])
+    done("answer")
+    parts.append({})
+print(json.dumps(parts[:-1]))
+"""
+
+
+def main() -> None:
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        build(Index.open(arguments.index), index, arguments.images)
+        ask(index, arguments.queries[:2])
+        pairs = list(zip(arguments.queries, np.roll(arguments.queries, -1), strict=True))
+        asked = [ask(index, pair) for _ in range(arguments.rounds) for pair in pairs]
+    cold, warm = ([one[kind] for one in asked] for kind in (0, 1))
+    parts = {"cold": summary(cold), "warm": summary(warm)}
+    parts["cold"]["bovw query"] = spread([one[2]["bovw query"] for one in asked])
+    print(f"{'':<20} {'cold p50':>9} {'p95':>6} {'warm p50':>9} {'p95':>6}  (seconds)")
+    for name, (p50, p95) in parts["cold"].items():
+        warm50, warm95 = parts["warm"].get(name, (float("nan"),) * 2)
+        print(f"{name:<20} {p50:>9.3f} {p95:>6.3f} {warm50:>9.3f} {warm95:>6.3f}")
+    print(f"goals beyond decode and SIFT: {GOALS['cold']} cold, {GOALS['warm']} warm unexpanded")
+    write_result(
+        "query", {"images": arguments.images, "rounds": arguments.rounds, "goals": GOALS, **parts}
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("index", type=Path, metavar="INDEX")
+    parser.add_argument("queries", type=Path, nargs="+", metavar="IMG")
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+def ask(index: Path, images: Any) -> list[dict[str, float]]:
+    """Return the parts of a cold and of a warm query, and the whole of `bovw query`."""
+    names = [str(image) for image in images]
+    command = [sys.executable, "-c", PARTS, str(index), *names]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    cold, warm = json.loads(done.stdout.splitlines()[-1])
+    start = time.perf_counter()
+    subprocess.run(
+        [BOVW, "query", names[0], "--index", str(index)], check=True, capture_output=True
+    )
+    return [cold, warm, {"bovw query": time.perf_counter() - start}]
+
+
+def summary(asked: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Return median and 95th percentile of every part and of what lies beyond SIFT."""
+    names = list(asked[0])
+    values = {name: spread([one.get(name, 0.0) for one in asked]) for name in names}
+    beyond = [sum(one.values()) - one["decode and SIFT"] for one in asked]
+    expansion = [one["expand"] for one in asked]
+    values["beyond SIFT"] = spread(beyond)
+    values["and unexpanded"] = spread([b - e for b, e in zip(beyond, expansion, strict=True)])
+    return values
+
+
+def spread(seconds: list[float]) -> list[float]:
+    return [float(np.percentile(seconds, share)) for share in (50, 95)]
+
+
+if __name__ == "__main__":
+    main()
