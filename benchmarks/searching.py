@@ -5,7 +5,8 @@
 The index's postings are repeated until they are of that many images, the repeats with signatures
 of other features, so that lists are as long and as skewed as in a collection of that size. Queries
 are the images given, their first 2,000 features, 5 words each, on one core. The answers are medians
-over the queries.
+over the queries. A posting's share of the time is given too, and how much of the memory's bandwidth
+reading its signature and its gap takes: that of np.copyto, in and out.
 """
 
 from __future__ import annotations
@@ -50,15 +51,20 @@ def main() -> None:
     segment = repeated(index.segments[0], arguments.images)
     statistics = Statistics.of([segment], len(vocabulary.words))
     times: dict[str, list[float]] = {name: [] for name in (*SCORINGS, "verification of 100")}
+    shares: dict[str, list[float]] = {name: [] for name in SCORINGS}
     for path in arguments.queries:
         features, region = describe_query(path)
         features = first(features, FEATURES)
         words = vocabulary.assign(features, OPTIONS.words)
+        lists = np.diff(segment.offsets)
+        walked = {"tfidf": lists[np.unique(words.ids[:, 0])], "hamming": lists[words.ids]}
+        walked["asmk"] = lists[np.unique(words.ids)]
         scores = np.empty(0)
         for name, score in SCORINGS.items():
             options = replace(OPTIONS, scoring=name)
             answer, seconds = timed(partial(score, words, [segment], statistics, options))
             times[name].append(seconds)
+            shares[name].append(seconds / walked[name].sum())
             scores = answer if name == OPTIONS.scoring else scores
         best = np.argsort(-scores, kind="stable")[:100].astype(np.int32)
         verification = partial(verify_images, features.keypoints, words, region, [segment], best)
@@ -67,13 +73,22 @@ def main() -> None:
     figures = {name: 1e3 * median(seconds) for name, seconds in times.items()}
     print(f"{len(segment.sizes):,} images, {len(segment):,} postings, "
           f"{len(arguments.queries)} queries")  # fmt: skip
+    nanoseconds = {name: 1e9 * median(share) for name, share in shares.items()}
+    bytes_read = segment.signatures.itemsize * segment.signatures.shape[1] + 1
+    bandwidth = copied_a_second()
+    used = bytes_read / (nanoseconds["hamming"] * 1e-9) / bandwidth
     for name, milliseconds in figures.items():
         goal = f"  (goal: at most {GOALS[name]:.0f})" if name in GOALS else ""
-        print(f"{name:<20} {milliseconds:7.1f} ms{goal}")
+        posting = f"  {nanoseconds[name]:.2f} ns a posting" if name in nanoseconds else ""
+        print(f"{name:<20} {milliseconds:7.1f} ms{goal}{posting}")
+    print(f"Hamming embedding reads at {used:.0%} of {bandwidth / 1e9:.1f} GB/s")
     write_result(
         "searching",
         {
             "milliseconds": figures,
+            "nanoseconds_a_posting": nanoseconds,
+            "share_of_bandwidth": used,
+            "bytes_a_second": bandwidth,
             "goals": GOALS,
             "images": len(segment.sizes),
             "postings": len(segment),
@@ -111,6 +126,14 @@ def first(features: Features, count: int) -> Features:
     return replace(
         features, keypoints=features.keypoints[keep], descriptors=features.descriptors[keep]
     )
+
+
+def copied_a_second() -> float:
+    """Return the bytes that a core reads and writes a second, copying what no cache holds."""
+    source = np.ones(1 << 25)
+    target = np.empty_like(source)
+    _, seconds = timed(partial(np.copyto, target, source))
+    return 2 * source.nbytes / seconds
 
 
 def timed(run: Callable[[], T]) -> tuple[T, float]:

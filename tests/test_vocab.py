@@ -20,6 +20,7 @@ from bovw.synthetic import Collection
 from bovw.vocab import Vocabulary, store, train
 from bovw.vocab.assign import (
     PROBES,
+    PROBES_FOR_SEVERAL,
     SHORTLIST,
     SHORTLIST_A_WORD,
     Assigner,
@@ -213,20 +214,19 @@ def test_assigner_does_not_depend_on_jobs_nor_batches(vocabulary: Vocabulary, si
 
 def test_assigner_searches_the_nearest_cells_exactly(sift: Bytes) -> None:
     """With as many shortlisted as the cells probed hold, the exact nearest of those are found."""
-    words, values = train_words(sift[::2], 400, 0, 1, 1), rootsift(sift[1:401:2])
+    words, values = train_words(sift[::2], 900, 0, 1, 1), rootsift(sift[1:401:2])
     cells = Cells.of(words)
-    assert len(cells.centres) == 20
+    assert len(cells.centres) == 30
     assert np.array_equal(
         cells.owners, exact_nearest(project(words, cells.directions), cells.centres, 1)[:, 0]
     )
     points = project(values, cells.directions)
-    probed = exact_nearest(points, cells.centres, PROBES)
+    probed = exact_nearest(points, cells.centres, PROBES_FOR_SEVERAL)
     found = Assigner(words, cells).nearest(values, 100)
     for row, value in enumerate(values):
         near = np.flatnonzero(np.isin(cells.owners, probed[row]))
         truth = near[exact_nearest(value[None], words[near], 100)[0]]
-        kept = SHORTLIST + SHORTLIST_A_WORD * 99
-        assert len(near) <= kept, "the shortlist holds all of them"
+        assert len(near) <= 100 * SHORTLIST_A_WORD, "the shortlist holds all of them"
         got = found[row][found[row] >= 0]
         assert np.array_equal(got, truth)
 
