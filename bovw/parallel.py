@@ -9,10 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
-import joblib
 import numpy as np
 import numpy.typing as npt
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import ThreadpoolController
 
 from bovw.errors import BovwError
@@ -39,7 +37,8 @@ def silent(
 
 def available_jobs() -> int:
     """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else joblib.cpu_count()
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def sensible_jobs(asked: int | None) -> int:
@@ -57,6 +56,10 @@ def in_order(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Itera
     if jobs == 1 or (isinstance(items, Sized) and len(items) <= 1):
         yield from map(function, items)
         return
+    # Imported here because it takes a tenth of a second, which a query need not wait for.
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="3*n_jobs")
         try:
