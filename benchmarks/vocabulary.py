@@ -1,6 +1,6 @@
 """Times the training of a vocabulary, and measures how well it quantises.
 
-    python benchmarks/vocabulary.py PHOTOS [--words N] [--descriptors N] [--jobs N] [--peers]
+    python benchmarks/vocabulary.py PHOTOS [--words N] [--descriptors N] [--peers] [--name NAME]
 
 The error is the mean squared distance of some of the training descriptors, RootSIFT of norm 256, to
 their exact nearest words. With --peers, others cluster the same descriptors into as many words:
@@ -55,7 +55,7 @@ def main() -> None:
             f"{name:<8} {len(words):>7,} words in {seconds:7.1f} s, error {error:.1f}", flush=True
         )
     write_result(
-        "vocabulary",
+        arguments.name,
         {"descriptors": len(descriptors), "processes": arguments.jobs, "trained": results},
     )
 
@@ -101,6 +101,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--descriptors", type=int, default=2_000_000)
     parser.add_argument("--jobs", type=int, default=available_jobs(), help="processes")
     parser.add_argument("--peers", action="store_true", help="takes a quarter of an hour")
+    parser.add_argument("--name", default="vocabulary", help="of the file in benchmarks/results")
     return parser.parse_args()
 
 

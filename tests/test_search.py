@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bovw import search
 from bovw.build import build_index, build_vocabulary
 from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageError
 from bovw.features import describe_query
@@ -348,3 +349,45 @@ def test_another_vocabulary_in_its_folder_is_told(build: Build, photos: Path) ->
     other.save(index.vocabulary_folder)
     with pytest.raises(FormatError, match="is not the vocabulary"):
         Searcher(index).search(photos / "0.jpg")
+
+
+# What a query does not need, it does not do
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 7, 8, 50])
+def test_the_best_are_ranked_as_all_are(searcher: Searcher, count: int) -> None:
+    rng = np.random.default_rng(count)
+    # Few different scores, so that ties are cut through.
+    scores = rng.integers(0, 3, len(searcher.index)).astype(np.float32)
+    best, everything = searcher.rank(scores, count), searcher.rank(scores)
+    assert np.array_equal(best.images, everything.images[:count])
+    assert np.array_equal(best.scores, everything.scores[:count])
+
+
+@pytest.mark.parametrize("topk", [0, 1, 2, 5])
+def test_few_hits_are_the_first_of_all(
+    searcher: Searcher, collection: Collection, topk: int
+) -> None:
+    image = collection.database / collection.views[0].name
+    few, everything = searcher.search(image, topk), searcher.search(image, None)
+    assert len(everything) == len(searcher.index)
+    assert [(hit.name, hit.score, hit.rank) for hit in few] == [
+        (hit.name, hit.score, hit.rank) for hit in everything[:topk]
+    ]
+
+
+def test_long_lists_leave_fewer_words(
+    searcher: Searcher, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, _ = describe_query(collection.database / collection.views[0].name)
+    words = searcher.vocabulary.assign(features, 5)
+    lengths = sum(np.diff(segment.offsets) for segment in searcher.index.segments)
+    looked_at = np.cumsum([lengths[column[column >= 0]].sum() for column in words.ids.T])
+    for most, kept in ((looked_at[4], 5), (looked_at[2] + 1, 3), (looked_at[1], 2), (1, 1)):
+        monkeypatch.setattr(search, "MOST_POSTINGS", most)
+        fewer = search.affordable(words, searcher.index.segments)
+        assert np.array_equal(fewer.ids, words.ids[:, :kept])
+        assert np.array_equal(fewer.signatures, words.signatures[:, :kept])
+    # One word a feature, not expanded: what was asked for is found all the same.
+    found = searcher.search(collection.database / collection.views[0].name, 1)
+    assert found[0].name == collection.views[0].name
