@@ -24,9 +24,8 @@ from bovw.vocab.assign import (
     SHORTLIST,
     SHORTLIST_A_WORD,
     Assigner,
-    Cells,
-    project,
 )
+from bovw.vocab.cells import Cells, project
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
 from bovw.vocab.store import damaged_files
@@ -259,8 +258,30 @@ def test_saved_cells_give_the_same_answers(
     values = rootsift(sift)
     first = Assigner(vocabulary.words)
     first.cells.save(tmp_path / "cells.npz")
-    second = Assigner(vocabulary.words, Cells.load(tmp_path / "cells.npz"))
+    second = Assigner(vocabulary.words, Cells.load(tmp_path / "cells.npz", 100))
     assert np.array_equal(first.nearest(values, 5), second.nearest(values, 5))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"owners": np.zeros(99, np.int32)},
+        {"owners": np.full(100, 10, np.int32)},
+        {"owners": np.full(100, -1, np.int32)},
+        {"directions": np.zeros((31, 128), np.int16)},
+        {"centres": np.zeros((10, 31), np.int16)},
+    ],
+)
+def test_cells_of_other_words_are_refused(
+    change: dict[str, np.ndarray], vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    assert len(vocabulary.words) == 100
+    vocabulary.assigner.cells.save(tmp_path / "cells.npz")
+    with np.load(tmp_path / "cells.npz") as saved:
+        content = {**saved, **change}
+    np.savez(tmp_path / "cells.npz", **content)
+    with pytest.raises(ValueError, match="cells"):
+        Cells.load(tmp_path / "cells.npz", 100)
 
 
 def test_no_descriptors_have_no_words(vocabulary: Vocabulary) -> None:

@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from bovw.parallel import over_rows
 from bovw.records import Floats, Ints
+from bovw.vocab.cells import Cells, project, scores_of
 from bovw.vocab.kernels import LANES, least, nearest_of, shortlist
 
-# Measured over 65,536 words on real RootSIFT, whose variance 32 directions hold 92 % of: with 10
-# cells and 12 words, 97 % of the descriptors get their exact nearest word.
-DIRECTIONS = 32
+# Measured over 65,536 words on real RootSIFT: with 10 cells and 12 words, 97 % of the descriptors
+# get their exact nearest word.
 PROBES = 10
 SHORTLIST = 12
 # A query asks for several words a feature and is small: 99 % of the five nearest are found.
 PROBES_FOR_SEVERAL = 20
 SHORTLIST_A_WORD = 10
-# The L2 norm of a direction, kept in whole numbers.
-NORM = 1024
-ROUNDS = 10
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Words in about as many cells as each has words, by k-means along principal directions.
-
-    directions  float32 [d, 128], whole numbers: what words and descriptors are projected to
-    centres     float32 [cells, d], whole numbers
-    owners      int32 [words]: the cell of each word
-    """
-
-    directions: Floats
-    centres: Floats
-    owners: Ints
-
-    @classmethod
-    def of(cls, words: Floats) -> Cells:
-        """Divide words [k, 128] into the square root of as many cells."""
-        _, vectors = np.linalg.eigh(np.cov(words, rowvar=False, bias=True, dtype=np.float64))
-        directions = np.rint(vectors.T[: -DIRECTIONS - 1 : -1] * NORM).astype(np.float32)
-        points = project(words, directions)
-        count = max(1, round(len(words) ** 0.5))
-        centres = points[np.linspace(0, len(points) - 1, count).astype(np.intp)]
-        for _ in range(ROUNDS):
-            owners = least(_scores(points, centres), 1)[:, 0]
-            sizes = np.bincount(owners, minlength=count)
-            sums = [np.bincount(owners, along, count) for along in points.T]
-            means = np.rint(np.stack(sums, axis=1) / np.maximum(sizes, 1)[:, None])
-            centres = np.where(sizes[:, None] > 0, means, centres).astype(np.float32)
-        return cls(directions, centres, least(_scores(points, centres), 1)[:, 0])
-
-    def save(self, path: Path) -> None:
-        """Write one .npz file."""
-        np.savez(
-            path,
-            directions=self.directions.astype("<i2"),
-            centres=self.centres.astype("<i2"),
-            owners=self.owners.astype("<i4"),
-        )
-
-    @classmethod
-    def load(cls, path: Path) -> Cells:
-        """Read what `save` wrote; raises as `numpy.load` does."""
-        with np.load(path) as arrays:
-            return cls(
-                arrays["directions"].astype(np.float32),
-                arrays["centres"].astype(np.float32),
-                arrays["owners"].astype(np.int32),
-            )
 
 
 class Assigner:
@@ -118,7 +64,7 @@ class Assigner:
 
     def _search(self, descriptors: Floats, count: int) -> Ints:
         points = project(descriptors, self.cells.directions)
-        scores = _scores(points, self.cells.centres)
+        scores = scores_of(points, self.cells.centres)
         probed = PROBES if count == 1 else PROBES_FOR_SEVERAL
         probes = least(scores, min(probed, scores.shape[1]))
         kept = max(SHORTLIST, SHORTLIST_A_WORD * count)
@@ -126,15 +72,3 @@ class Assigner:
         candidates = np.where(places < 0, -1, self._numbers[places])
         found: Ints = nearest_of(descriptors.astype(np.uint8), self._words, candidates, count)
         return found
-
-
-def project(values: Floats, directions: Floats) -> Floats:
-    """Return coordinates along the directions in whole numbers: float32 [n, d]."""
-    points: Floats = np.rint((values @ directions.T) * np.float32(1 / NORM))
-    return points
-
-
-def _scores(points: Floats, centres: Floats) -> Floats:
-    """Return squared distances less the points' own squares: float32 [n, cells]."""
-    scores: Floats = np.square(centres).sum(axis=1) - 2 * (points @ centres.T)
-    return scores

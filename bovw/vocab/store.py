@@ -19,7 +19,8 @@ from bovw.errors import BovwError, FormatError, NewerFormatError
 from bovw.options import VocabularyOptions
 from bovw.parallel import over_rows
 from bovw.records import Bytes, Features, Floats, Ints, Signatures, Words
-from bovw.vocab.assign import Assigner, Cells
+from bovw.vocab.assign import Assigner
+from bovw.vocab.cells import Cells
 from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
 
@@ -156,7 +157,7 @@ class Vocabulary:
                 projection.astype(np.float32),
                 sources,
                 manifest["settings"],
-                Cells.load(path) if whole else None,
+                Cells.load(path, len(words)) if whole else None,
             )
             if loaded.fingerprint != manifest["fingerprint"]:
                 raise ValueError("its words are not those of its manifest")
