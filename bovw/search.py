@@ -131,8 +131,8 @@ class Searcher:
         """Return the `count` best images, or all, by descending score."""
         images = np.arange(len(scores))
         if count is not None and count < len(scores):
-            least = np.partition(scores, len(scores) - max(count, 1))[len(scores) - max(count, 1)]
-            images = np.flatnonzero(scores >= least)
+            last = len(scores) - max(count, 1)
+            images = np.flatnonzero(scores >= np.partition(scores, last)[last])
         order = np.lexsort((self.index.names.order[images], -scores[images]))[:count]
         best = images[order].astype(np.int32)
         return Ranking(best, scores[best])

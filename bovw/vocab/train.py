@@ -53,16 +53,6 @@ def train_words(descriptors: Bytes, words: int, seed: int, rounds: int, jobs: in
     return centres[np.sort(first)]
 
 
-def quantisation_error(descriptors: Bytes, words: Floats, jobs: int) -> float:
-    """Return the mean squared distance of SIFT [n, 128] to the word each is assigned to."""
-    assigner = Assigner(words)
-    total = 0.0
-    for values in _blocks(descriptors):
-        nearest = assigner.nearest(values, jobs=jobs)[:, 0]
-        total += float(np.square(values - words[nearest], dtype=np.float64).sum())
-    return total / max(len(descriptors), 1)
-
-
 def _blocks(descriptors: Bytes) -> Iterator[Floats]:
     for start in range(0, len(descriptors), BLOCK):
         yield rootsift(descriptors[start : start + BLOCK])
