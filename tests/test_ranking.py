@@ -18,7 +18,7 @@ from bovw.index.segment import Gathering, Segment
 from bovw.index.statistics import Statistics
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.ranking.kernels import add_hamming
+from bovw.ranking.kernels import TURNS, vote_by_turn
 from bovw.records import Features, Floats, Words
 
 
@@ -395,9 +395,9 @@ def test_a_damaged_posting_is_an_error(scoring: str, wrong: int) -> None:
 def test_no_weight_makes_votes_leave_their_array(weight: float, vote: float) -> None:
     """Run as Python, where leaving it is an error; compiled code would write beyond it."""
     gaps, asked = np.zeros(3, np.uint8), np.zeros((1, 1), np.int32)
-    add_hamming.py_func(
+    vote_by_turn.py_func(
         np.array([0, 3]), np.array([0, 3]), gaps, np.zeros((3, 1), np.uint64),
         np.zeros((3, 2), np.uint8), asked, np.zeros((1, 1, 1), np.uint64), np.zeros(1, np.uint8),
         np.full((1, 1), weight),
-        np.full(65, vote), True, True, np.zeros(1),
+        np.full(65, vote), True, np.zeros((1, TURNS)),
     )  # fmt: skip

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from operator import iadd
 
 import numpy as np
 
+from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
-from bovw.ranking.kernels import add_hamming
+from bovw.ranking.kernels import TURNS, add_turned, vote_by_turn
 from bovw.ranking.postings import Collection, gather_votes
 from bovw.records import Doubles, Floats, Postings, Words
+
+# Features from which a query is worth a second thread: the halves' votes are added afterwards, so
+# that scores do not depend on how many threads there are.
+LARGE_QUERY = 1_000
 
 
 def score_hamming(
@@ -38,24 +46,35 @@ def score_hamming(
     if options.burstiness:
         weights *= _voices(words)[:, None]
     votes = gaussian_votes(64 * words.signatures.shape[2], options)
-    gathered = gather_votes(
-        segments,
-        lambda segment, into: add_hamming(
-            segment.offsets,
-            segment.places,
-            segment.gaps,
-            segment.signatures,
-            segment.frames,
-            ids,
-            signatures,
-            words.angles,
-            weights,
-            votes,
-            options.burstiness,
-            options.consistency,
-            into,
-        ),
-    )
+    half = len(words) // 2 if len(words) >= LARGE_QUERY else 0
+    parts = [slice(half), slice(half, None)] if half else [slice(None)]
+
+    def add(segment: Postings, into: Doubles) -> bool:
+        def vote(part: slice) -> Doubles:
+            turned = np.zeros((len(segment.sizes), TURNS))
+            if not vote_by_turn(
+                segment.offsets,
+                segment.places,
+                segment.gaps,
+                segment.signatures,
+                segment.frames,
+                ids[part],
+                signatures[part],
+                words.angles[part],
+                weights[part],
+                votes,
+                options.burstiness,
+                turned,
+            ):
+                raise damaged_postings()
+            return turned
+
+        with ThreadPoolExecutor(len(parts)) as threads:
+            turned = reduce(iadd, threads.map(vote, parts))
+        add_turned(turned, options.consistency, into)
+        return True
+
+    gathered = gather_votes(segments, add)
     features = np.maximum(collection.features, 1).astype(np.float64) * max(len(words), 1)
     return (gathered / np.sqrt(features)).astype(np.float32)
 

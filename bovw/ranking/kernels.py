@@ -50,15 +50,6 @@ def add_tfidf(offsets, places, gaps, words, weights, scores):  # type: ignore[no
     return True
 
 
-@helper
-def _agreeing(votes):  # type: ignore[no-untyped-def]
-    """Return the most votes of a turn and its two neighbours, half as many again for none."""
-    most = 1.5 * (votes[TURNS - 1] + votes[0] + votes[1])
-    for turn in range(1, TURNS):
-        most = max(most, votes[turn - 1] + votes[turn] + votes[(turn + 1) % TURNS])
-    return most
-
-
 @kernel(
     array(int64),
     array(int64),
@@ -71,10 +62,9 @@ def _agreeing(votes):  # type: ignore[no-untyped-def]
     array(float64, 2),
     array(float64),
     boolean,
-    boolean,
-    float64[::1],
+    float64[:, ::1],
 )
-def add_hamming(  # type: ignore[no-untyped-def]
+def vote_by_turn(  # type: ignore[no-untyped-def]
     offsets,
     places,
     gaps,
@@ -86,8 +76,7 @@ def add_hamming(  # type: ignore[no-untyped-def]
     weights,
     votes,
     once,
-    agree,
-    scores,
+    turned,
 ):
     """Let every query feature vote for the images that have matches.
 
@@ -96,12 +85,11 @@ def add_hamming(  # type: ignore[no-untyped-def]
     angles          uint8 [n]: 256ths of a turn, as frames[:, 1] are
     votes           float64 [bits + 1] by Hamming distance
     once            whether an image gets a feature's strongest vote alone, or all of them
-    agree           whether the votes that agree about the turn are counted twice more
+    turned          float64 [images, TURNS]: the votes are added to those of their turn
     """
-    turned = np.zeros((len(scores), TURNS))
-    strongest = np.zeros(len(scores))
-    its_turn = np.empty(len(scores), np.int8)
-    voted_for = np.empty(len(scores), np.int32)
+    strongest = np.zeros(len(turned))
+    its_turn = np.empty(len(turned), np.int8)
+    voted_for = np.empty(len(turned), np.int32)
     for i in range(words.shape[0]):
         voted = 0
         for j in range(words.shape[1]):
@@ -112,7 +100,7 @@ def add_hamming(  # type: ignore[no-untyped-def]
             place, end = places[word], places[word + 1]
             for posting in range(offsets[word], offsets[word + 1]):
                 image, place = next_image(gaps, place, end, image)
-                if not 0 <= image < len(scores):
+                if not 0 <= image < len(turned):
                     return False
                 vote = votes[differing_bits(query[i, j], signatures[posting])] * weights[i, j]
                 # Not a number, either: an image must not be counted in twice.
@@ -133,11 +121,25 @@ def add_hamming(  # type: ignore[no-untyped-def]
             image = voted_for[k]
             turned[image, its_turn[image]] += strongest[image]
             strongest[image] = 0.0
+    return True
+
+
+@helper
+def _agreeing(votes):  # type: ignore[no-untyped-def]
+    """Return the most votes of a turn and its two neighbours, half as many again for none."""
+    most = 1.5 * (votes[TURNS - 1] + votes[0] + votes[1])
+    for turn in range(1, TURNS):
+        most = max(most, votes[turn - 1] + votes[turn] + votes[(turn + 1) % TURNS])
+    return most
+
+
+@kernel(float64[:, ::1], boolean, float64[::1])
+def add_turned(turned, agree, scores):  # type: ignore[no-untyped-def]
+    """Add each image's votes [images, TURNS] up; those that agree about the turn count thrice."""
     for image in range(len(scores)):
         scores[image] += turned[image].sum()
         if agree:
             scores[image] += 2.0 * _agreeing(turned[image])
-    return True
 
 
 @kernel(
