@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,19 +14,20 @@ import numpy as np
 
 from bovw.errors import BovwError, FormatError, ImageError
 from bovw.features import describe
-from bovw.images import ImageFile, read_picture, sha256
-from bovw.index import Index, check_replaceable
-from bovw.index.catalog import ImageRow
-from bovw.options import FeatureOptions, VocabularyOptions
-from bovw.parallel import Progress, in_order, sensible_jobs, silent
+from bovw.guard import Casualty, guarded
+from bovw.images import ImageFile, read_picture, sha256, size_and_time
+from bovw.index import Index, IndexWriter
+from bovw.index.catalog import ImageRow, read_meta
+from bovw.index.writer import check_free
+from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
+from bovw.parallel import Progress, sensible_jobs, silent
+from bovw.plan import Plan, plan_update
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary
 from bovw.vocab.store import damaged_files
 
 # Descriptors for each word of a vocabulary that is fitted to a collection.
 FITTING = 16
-# Images described between looks at whether they are enough to train on.
-SAMPLE_BATCH = 64
 
 NO_DESCRIPTORS = np.empty((0, 128), np.uint8)
 
@@ -43,25 +45,20 @@ class Described:
 def describe_file(image: ImageFile, options: FeatureOptions) -> Described:
     """Read and describe one file; a file that cannot be used becomes a skipped row."""
     cv2.setNumThreads(1)
-    folder = str(image.path.absolute())[: -len(image.name)]
-    size = mtime = digest = None
-    width = height = 0
+    row = ImageRow(image.name, image.folder)
     try:
-        digest = sha256(image.path)
-        status = image.path.stat()
-        size, mtime = status.st_size, status.st_mtime_ns
+        row = replace(row, sha256=sha256(image.path))
+        size, mtime = size_and_time(image.path)
+        row = replace(row, size=size, mtime=mtime)
         picture = read_picture(image.path, options.max_size)
-        width, height = picture.width, picture.height
+        row = replace(row, width=picture.width, height=picture.height)
         features = describe(picture, options)
         if not len(features):
             raise ImageError("no features: nothing in it stands out")
-    except (ImageError, OSError) as error:
-        row = ImageRow(
-            image.name, folder, size, mtime, digest, width, height, 0, "skipped", str(error)
-        )
-        return Described(row, None)
-    row = ImageRow(image.name, folder, size, mtime, digest, width, height, len(features), "ok")
-    return Described(row, features)
+    except (ImageError, MemoryError, cv2.error) as error:
+        reason = " ".join(str(error).split()) or "out of memory"
+        return Described(replace(row, status="skipped", reason=reason), None)
+    return Described(replace(row, features=len(features)), features)
 
 
 def sample(
@@ -70,29 +67,35 @@ def sample(
     options: VocabularyOptions,
     jobs: int,
     progress: Progress = silent,
+    limit: float = IngestOptions.limit,
 ) -> dict[str, Described]:
     """Describe images in random order until there are `options.max_descriptors` features, by name.
 
-    Skipped ones are among them.
+    Skipped ones are among them, also those that took more than `limit` seconds.
     """
     order = np.random.default_rng(options.seed).permutation(len(images))
+    shuffled = (images[i] for i in order)
+    described = guarded(partial(describe_file, options=features), shuffled, jobs, limit)
     taken: dict[str, Described] = {}
-
-    def described() -> Iterator[Described]:
-        total = 0
-        for start in range(0, len(order), SAMPLE_BATCH):
+    total = 0
+    with closing(described), progress(described, len(images), "Reading images to train on") as each:
+        for answer in each:
+            one = lost(answer) if isinstance(answer, Casualty) else answer
+            taken[one.row.name] = one
+            total += len(one.features or ())
             if total >= options.max_descriptors:
-                return
-            batch = [images[i] for i in order[start : start + SAMPLE_BATCH]]
-            for one in in_order(partial(describe_file, options=features), batch, jobs):
-                taken[one.row.name] = one
-                total += len(one.features or ())
-                yield one
-
-    with progress(described(), len(images), "Reading images to train on") as results:
-        for _ in results:
-            pass
+                break
     return taken
+
+
+def lost(casualty: Casualty[ImageFile | Described]) -> Described:
+    """Return the skipped row of an image that brought down the process that worked on it."""
+    item, reason = casualty.item, casualty.reason
+    if isinstance(item, Described):
+        return Described(replace(item.row, features=0, status="skipped", reason=reason), None)
+    size, mtime = size_and_time(item.path)
+    row = ImageRow(item.name, item.folder, size, mtime, status="skipped", reason=reason)
+    return Described(row, None)
 
 
 def train_on(
@@ -148,48 +151,107 @@ def build_index(
     images: Sequence[ImageFile],
     folder: Path,
     vocabulary: Vocabulary | None = None,
-    features: FeatureOptions = FeatureOptions(),
+    features: FeatureOptions | None = None,
     options: VocabularyOptions = VocabularyOptions(),
     jobs: int | None = None,
     progress: Progress = silent,
     on_skip: OnSkip | None = None,
+    ingest: IngestOptions = IngestOptions(),
+    may_vanish: Callable[[ImageRow], bool] = lambda row: True,
+    on_plan: Callable[[Plan], object] | None = None,
 ) -> Index:
-    """Index images as `find_images` lists them; an index in `folder` is replaced at the end.
+    """Make an index hold images as `find_images` lists them; one in `folder` is updated.
 
-    vocabulary  None to train one of a fitting size on the same images, by `options`
+    vocabulary  None for the one that the index has; for a new index, to train one of a fitting size
+                on the same images, by `options`
+    features    None for what the index was made with, or the defaults
     on_skip     is told the name of each image that cannot be used, and the reason
+    may_vanish  tells of an image in the index, which is not among `images`, whether to remove it
+    on_plan     is told what will be done
 
-    Raises BovwError where not one image can be used.
+    Commits every `ingest.batch` images, so that what is done is not lost if the run is. Raises
+    FormatError where the index was made with another vocabulary or other features, BovwError where
+    not one image can be used.
     """
-    check_replaceable(Path(folder))
-    jobs = sensible_jobs(jobs)
+    folder, jobs = Path(folder), sensible_jobs(jobs)
     known: dict[str, Described] = {}
-    if vocabulary is None:
-        known = sample(images, features, options, jobs, progress)
-        if not any(one.features for one in known.values()):
-            for one in known.values():
-                _report(one, on_skip)
-        vocabulary = train_on(known.values(), options, fit=True, jobs=jobs)
-    writer = Index.create(
-        folder, len(vocabulary.words), vocabulary.bits, vocabulary.fingerprint, asdict(features)
+    if read_meta(folder):
+        writer = IndexWriter.open(folder)
+    else:
+        check_free(folder)
+        features = features or FeatureOptions()
+        if vocabulary is None:
+            known = sample(images, features, options, jobs, progress, ingest.limit)
+            if not any(one.features for one in known.values()):
+                for one in known.values():
+                    _report(one, on_skip)
+            vocabulary = train_on(known.values(), options, fit=True, jobs=jobs)
+        writer = IndexWriter.create(
+            folder, len(vocabulary.words), vocabulary.bits, vocabulary.fingerprint, asdict(features)
+        )
+    with writer:
+        _check_made_with(writer, vocabulary, features)
+        if vocabulary:
+            _save_copy(vocabulary, writer.vocabulary_folder)
+        if known:
+            writer.commit()
+        plan = plan_update(writer.rows, images, may_vanish, ingest.retry)
+        if on_plan:
+            on_plan(plan)
+        _update(writer, plan, known, jobs, progress, on_skip, ingest)
+        if not any(row.status == "ok" for row in writer.rows.values()):
+            writer.abandon()
+            raise BovwError("not one of the images can be used: nothing was indexed")
+        writer.commit()
+    return Index.open(folder)
+
+
+def _check_made_with(
+    writer: IndexWriter, vocabulary: Vocabulary | None, features: FeatureOptions | None
+) -> None:
+    """Raise FormatError where an index was made with another vocabulary or other features."""
+    advice = "leave it out, or give another folder to index into"
+    if vocabulary and vocabulary.fingerprint != writer.meta["fingerprint"]:
+        raise FormatError(f"{writer.folder} was made with another vocabulary: {advice}")
+    own = writer.meta["options"]
+    other = {k: v for k, v in asdict(features).items() if v != own[k]} if features else {}
+    for name, value in other.items():
+        raise FormatError(
+            f"{writer.folder} was made with {name} {own[name]} and not {value}: {advice}"
+        )
+
+
+def _update(
+    writer: IndexWriter,
+    plan: Plan,
+    known: dict[str, Described],
+    jobs: int,
+    progress: Progress,
+    on_skip: OnSkip | None,
+    ingest: IngestOptions,
+) -> None:
+    """Do what is planned, but for the last commit; `known` images need not be described again."""
+    for name in plan.removed:
+        writer.remove(name)
+    for name, row in plan.moved.items():
+        writer.rename(name, row)
+    items = (known.pop(image.name, image) for image in plan.to_read)
+    encode = partial(
+        _encode,
+        options=FeatureOptions(**writer.meta["options"]),
+        vocabulary=writer.vocabulary_folder,
     )
-    _save_copy(vocabulary, writer.vocabulary_folder)
-    items = (known.pop(image.name, image) for image in images)
-    encode = partial(_encode, options=features, vocabulary=writer.vocabulary_folder)
-    indexed = 0
-    with progress(in_order(encode, items, jobs), len(images), "Indexing") as results:
-        for one, words in results:
+    answers = guarded(encode, items, jobs, ingest.limit)
+    with closing(answers), progress(answers, len(plan.to_read), "Indexing") as results:
+        for done, answer in enumerate(results, 1):
+            one, words = (lost(answer), None) if isinstance(answer, Casualty) else answer
             _report(one, on_skip)
             if one.features and words:
                 writer.add(one.row, one.features, words)
-                indexed += 1
             else:
                 writer.skip(one.row)
-    if not indexed:
-        writer.abandon()
-        raise BovwError("not one of the images can be used: nothing was indexed")
-    writer.commit()
-    return Index.open(folder)
+            if done % ingest.batch == 0 and done < len(plan.to_read):
+                writer.commit()
 
 
 def _encode(

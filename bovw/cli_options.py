@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
+from bovw.options import FeatureOptions, IngestOptions, SearchOptions, VocabularyOptions
 
 if TYPE_CHECKING:
     from bovw.records import Box
 
 F = TypeVar("F", bound=Callable[..., Any])
 FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
+INGEST = IngestOptions()
 DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
 # What cannot be read is refused where it is read, with the reason.
 FOLDER = click.Path(path_type=Path, readable=False)
@@ -86,4 +87,12 @@ feature_options = _options(
                       "turned, almost nothing where it is."),
     click.option("--exclude", multiple=True, metavar="GLOB",
                  help="Leave out what matches, like 'thumbs/*'. May be repeated."),
+)  # fmt: skip
+ingest_options = _options(
+    click.option("--batch", type=click.IntRange(min=1), default=INGEST.batch, show_default=True,
+                 help="Images between commits; a run that is interrupted loses no more."),
+    click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), default=INGEST.limit,
+                 show_default=True, help="Seconds for one image, which else is skipped."),
+    click.option("--retry", is_flag=True,
+                 help="Try images again that were skipped, though they have not changed."),
 )  # fmt: skip

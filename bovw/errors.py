@@ -11,6 +11,10 @@ BovwError                    exit code 1
 Messages are single sentences for people: what happened, to which file, and what to do.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class BovwError(Exception):
     """The base of the tree; `exit_code` is what the command line leaves with."""
@@ -46,4 +50,10 @@ class UsageError(BovwError):
 
 def damaged_postings() -> FormatError:
     """Return the error for postings that name images which are not there."""
-    return FormatError("the index's postings are damaged: index again with `bovw index`")
+    return FormatError("the index's postings are damaged: `bovw check --repair` takes them out")
+
+
+def damaged_file(path: Path, reason: str) -> FormatError:
+    """Return the error for a file of an index that is missing or not as it was written."""
+    reason = " ".join(reason.split())
+    return FormatError(f"{path} is damaged ({reason}): `bovw check --repair` takes it out")

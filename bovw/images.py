@@ -51,6 +51,11 @@ class ImageFile:
     name: str
     path: Path
 
+    @property
+    def folder(self) -> str:
+        """The folder given, absolute, up to where the name begins."""
+        return str(self.path.absolute())[: -len(self.name)]
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -142,6 +147,15 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content in hexadecimal; ImageError if it cannot be read."""
     with _opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_and_time(path: Path) -> tuple[int | None, int | None]:
+    """Return a file's bytes and its time of change in nanoseconds; None where it has none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None, None
+    return status.st_size, status.st_mtime_ns
 
 
 def _images_below(

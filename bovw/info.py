@@ -28,7 +28,6 @@ def _index(index: Index) -> dict[str, Any]:
     files = index.bytes()
     total = sum(files.values())
     rows = index.images()
-    vocabulary = [f"{index.meta['vocabulary']}/{n}" for n in damaged_files(index.vocabulary_folder)]
     return {
         "kind": "index",
         "format": index.meta["format"],
@@ -38,13 +37,15 @@ def _index(index: Index) -> dict[str, Any]:
         "words": index.meta["words"],
         "bits": index.meta["bits"],
         "linked": "graph" in index.meta,
+        "segments": len(index.segments),
+        "removed": index.removed,
         "bytes": total,
         "bytes_per_image": total / max(len(index), 1),
         "bytes_per_feature": total / max(index.features, 1),
         "files": files,
         "options": index.meta["options"],
         "vocabulary": index.meta["fingerprint"],
-        "damaged": index.damaged_files() + vocabulary,
+        "damaged": index.damaged_files(),
     }
 
 

@@ -9,7 +9,7 @@ every 26th image of 2,500 features, however many there are, so nearly all gaps f
 from __future__ import annotations
 
 import numpy as np
-from numba import int32, int64, uint8
+from numba import boolean, int32, int64, uint8
 
 from bovw.jit import array, helper, kernel
 
@@ -74,23 +74,25 @@ def decode_images(offsets, places, gaps, images):  # type: ignore[no-untyped-def
     return decoded
 
 
-@kernel(array(int64), array(int64), array(uint8), int64)
-def count_images(offsets, places, gaps, images):  # type: ignore[no-untyped-def]
-    """Count what a segment of `images` images holds, without decoding it all at once.
+@kernel(array(int64), array(int64), array(uint8), array(boolean))
+def count_images(offsets, places, gaps, live):  # type: ignore[no-untyped-def]
+    """Count what the images of a segment hold that are live [images], without decoding it whole.
 
     Returns (frequencies int64 [words]: images that have each word; features, distinct int32
     [images]: postings and different words of each image); empty where the gaps are damaged.
     """
     frequencies = np.zeros(len(offsets) - 1, np.int64)
-    features = np.zeros(images, np.int32)
-    distinct = np.zeros(images, np.int32)
+    features = np.zeros(len(live), np.int32)
+    distinct = np.zeros(len(live), np.int32)
     for word in range(len(offsets) - 1):
         last, image = -1, 0
         place = places[word]
         for _ in range(offsets[word], offsets[word + 1]):
             image, place = next_image(gaps, place, places[word + 1], image)
-            if not 0 <= image < images:
+            if not 0 <= image < len(live):
                 return frequencies[:0], features[:0], distinct[:0]
+            if not live[image]:
+                continue
             features[image] += 1
             if image != last:
                 frequencies[word] += 1

@@ -7,12 +7,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 
-from bovw.errors import ImageError
+from bovw.errors import FormatError, ImageError
 from bovw.features import describe_query
-from bovw.index import Index
+from bovw.index import Index, IndexWriter
 from bovw.index.graph import Graph
-from bovw.index.writer import commit_graph
 from bovw.parallel import Progress, in_order, sensible_jobs, silent
 from bovw.search import Searcher
 
@@ -35,16 +35,22 @@ def link_images(
     Raises FormatError where there is no index, or where it changes meanwhile.
     """
     index = Index.open(folder)
+    images = np.flatnonzero(index.statistics.live).tolist()
     compare = partial(_neighbours, folder)
-    found: list[Neighbours] = []
-    results = in_order(compare, range(len(index)), sensible_jobs(jobs))
-    with progress(results, len(index), "Linking") as answers:
-        for image, answer in enumerate(answers):
-            if isinstance(answer, ImageError) and on_skip:
+    found: list[Neighbours] = [[] for _ in index.names]
+    results = in_order(compare, images, sensible_jobs(jobs))
+    with progress(results, len(images), "Linking") as answers:
+        for image, answer in zip(images, answers, strict=True):
+            if not isinstance(answer, ImageError):
+                found[image] = answer
+            elif on_skip:
                 on_skip(index.names[image], str(answer))
-            found.append([] if isinstance(answer, ImageError) else answer)
     graph = Graph.of(found)
-    commit_graph(folder, index.meta["statistics"], graph)
+    with IndexWriter.open(folder) as writer:
+        if writer.meta["names"] != index.meta["names"]:
+            raise FormatError(f"the images of {folder} changed meanwhile: link them again")
+        writer.put_graph(graph)
+        writer.commit()
     return graph
 
 

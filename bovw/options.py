@@ -42,6 +42,18 @@ class VocabularyOptions:
 
 
 @dataclass(frozen=True)
+class IngestOptions:
+    """Stages 1 to 4, reading many images."""
+
+    # Images between commits: what an interrupted run has to read again at most.
+    batch: int = 500
+    # Seconds that reading and describing one image may take; a large one takes two.
+    limit: float = 60.0
+    # Whether images that were skipped are tried again though they have not changed.
+    retry: bool = False
+
+
+@dataclass(frozen=True)
 class SearchOptions:
     """Stages 5 and 6, ranking and verification."""
 

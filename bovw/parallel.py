@@ -19,6 +19,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+DEAD_WORKER = "a worker process died, most likely for want of memory: try fewer --jobs"
+
+
 class Progress(Protocol):
     """Wraps the results of a long stage, to show how far it is."""
 
@@ -65,9 +68,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Itera
         try:
             yield from parallel(joblib.delayed(function)(item) for item in items)
         except TerminatedWorkerError as error:
-            raise BovwError(
-                "a worker process died, most likely for want of memory: try fewer --jobs"
-            ) from error
+            raise BovwError(DEAD_WORKER) from error
 
 
 def over_rows(

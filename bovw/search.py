@@ -52,12 +52,12 @@ class Searcher:
         except FormatError as error:
             raise FormatError(
                 f"the vocabulary of the index in {self.index.folder} is missing or damaged: "
-                "index the images again with `bovw index`"
+                "`bovw index` restores it where --vocab gives the one it was made with"
             ) from error
         if vocabulary.fingerprint != self.index.meta["fingerprint"]:
             raise FormatError(
                 f"{self.index.vocabulary_folder} is not the vocabulary the index was made with: "
-                "index the images again with `bovw index`"
+                "`bovw index` restores it where --vocab gives that one"
             )
         return vocabulary
 
@@ -129,10 +129,11 @@ class Searcher:
 
     def rank(self, scores: Floats, count: int | None = None) -> Ranking:
         """Return the `count` best images, or all, by descending score."""
-        images = np.arange(len(scores))
-        if count is not None and count < len(scores):
-            last = len(scores) - max(count, 1)
-            images = np.flatnonzero(scores >= np.partition(scores, last)[last])
+        images = np.flatnonzero(self.index.statistics.live)
+        if count is not None and count < len(images):
+            own = scores[images]
+            last = len(own) - max(count, 1)
+            images = images[own >= np.partition(own, last)[last]]
         order = np.lexsort((self.index.names.order[images], -scores[images]))[:count]
         best = images[order].astype(np.int32)
         return Ranking(best, scores[best])

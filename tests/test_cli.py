@@ -23,7 +23,8 @@ from click.testing import CliRunner, Result
 import bovw.synthetic
 from bovw import __version__
 from bovw.cli import cli
-from bovw.index import Index
+from bovw.index import Index, IndexWriter
+from bovw.index.catalog import FORMAT
 from bovw.synthetic import Collection, write_collection
 
 ONE_JOB = ("--jobs", "1")
@@ -140,7 +141,10 @@ OPTIONS = [
 
 
 def test_the_commands_are_those_promised() -> None:
-    assert set(cli.commands) == {"build-vocab", "index", "link", "query", "eval", "info", "demo"}
+    assert set(cli.commands) == {
+        "build-vocab", "index", "add", "remove", "list", "check", "merge", "export", "import",
+        "link", "query", "eval", "info", "demo",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", cli.commands)
@@ -718,13 +722,18 @@ def in_catalog(index: Path, statement: str) -> None:
     connection.close()
 
 
+def says_what_to_do(message: str) -> bool:
+    advice = ("bovw check", "bovw index", "bovw build-vocab", "index the images again", "upgrade")
+    return any(one in message for one in advice)
+
+
 def vocabulary_of(index: Path) -> Path:
     (folder,) = index.glob("vocabulary-*")
     return folder
 
 
 def test_a_newer_index_is_refused_by_name(copied: Path, image: Path, small: Collection) -> None:
-    in_catalog(copied, "UPDATE meta SET value = '4' WHERE key = 'format'")
+    in_catalog(copied, f"UPDATE meta SET value = '{FORMAT + 1}' WHERE key = 'format'")
     before = (copied / "catalog.sqlite").read_bytes()
     for arguments in (
         ("query", image, "--index", copied),
@@ -733,7 +742,7 @@ def test_a_newer_index_is_refused_by_name(copied: Path, image: Path, small: Coll
         ("index", small.database, "--index", copied, "--vocab", vocabulary_of(copied), "-q", *FEW),
     ):
         message = failure(*arguments)
-        assert "index format 4" in message and "pip install -U bovw" in message
+        assert f"index format {FORMAT + 1}" in message and "pip install -U bovw" in message
     assert (copied / "catalog.sqlite").read_bytes() == before
 
 
@@ -772,8 +781,7 @@ def test_a_newer_vocabulary_is_refused_by_name(
 )
 def test_a_damaged_catalog_is_one_line(statement: str, copied: Path, image: Path) -> None:
     in_catalog(copied, statement)
-    message = failure("info", copied)
-    assert "bovw index" in message or "upgrade" in message
+    assert says_what_to_do(failure("info", copied))
     # A query reads neither the checksums nor the list of images.
     if "statistics_files" not in statement and "images" not in statement:
         failure("query", image, "--index", copied)
@@ -785,9 +793,9 @@ def test_a_damaged_catalog_is_one_line(statement: str, copied: Path, image: Path
     [
         "segments/1/gaps.npy",
         "segments/1/offsets.npy",
-        "statistics/1/features.npy",
-        "names/1/ends.npy",
-        "names/1/text.npy",
+        "statistics/3/features.npy",
+        "names/3/ends.npy",
+        "names/3/text.npy",
         "vocabulary/words.npy",
         "vocabulary/projection.npy",
         "vocabulary/manifest.json",
@@ -807,8 +815,7 @@ def test_a_damaged_file_is_one_line(name: str, change: str, copied: Path, image:
     path.unlink()
     if changes[change] is not None:
         path.write_bytes(changes[change])
-    message = failure("query", image, "--index", copied)
-    assert "bovw index" in message, "what is wrong with an index is mended by indexing"
+    assert says_what_to_do(failure("query", image, "--index", copied))
     result = run("info", copied, code=1)
     assert path.name in result.output or str(path.parent) in result.output
 
@@ -836,25 +843,110 @@ def test_flipped_bytes_do_not_lead_astray(name: str, copied: Path, image: Path) 
     path.write_bytes(content)
     done = typed("query", str(image), "--index", str(copied))
     assert done.returncode == 1
-    assert done.stderr.startswith(b"Error: ") and b"bovw index" in done.stderr
-    assert "bovw index" in run("info", copied, code=1).stderr
+    assert done.stderr.startswith(b"Error: ") and b"bovw check --repair" in done.stderr
+    assert "bovw check --repair" in run("info", copied, code=1).stderr
 
 
-@pytest.mark.parametrize("name", ["catalog.sqlite", "vocabulary/words.npy", "vocabulary/manifest"])
-def test_indexing_again_mends_an_index(
+@pytest.mark.parametrize("name", ["words.npy", "manifest.json"])
+def test_a_damaged_vocabulary_is_restored(
     name: str, copied: Path, built: Path, image: Path, small: Collection
 ) -> None:
-    """It is what every message about damage says to do."""
-    path = copied / name
-    if name.startswith("vocabulary"):
-        (path,) = vocabulary_of(copied).glob(f"{path.name}*")
-    path.write_bytes(b"damaged, in more than a line\n" * 100)
-    failure("query", image, "--index", copied)
-    options = ("--vocab", vocabulary_of(built), "--index", copied)
-    run("index", small.database, *options, *FEW)
+    """It is what the message says to do."""
+    (vocabulary_of(copied) / name).write_bytes(b"damaged, in more than a line\n" * 100)
+    assert "`bovw index` restores it" in failure("query", image, "--index", copied)
+    assert name in run("check", "--index", copied, code=1).stdout
+    run("index", small.database, "--vocab", vocabulary_of(built), "--index", copied, *ONE_JOB)
     first = run("query", image, "--index", built, "--format", "csv").stdout
     assert run("query", image, "--index", copied, "--format", "csv").stdout == first
-    run("info", copied)
+    run("check", "--index", copied)
+
+
+def test_a_damaged_segment_is_read_again(
+    copied: Path, built: Path, image: Path, small: Collection
+) -> None:
+    """It is what the message says to do."""
+    path = copied / "segments" / "1" / "positions.npy"
+    path.write_bytes(path.read_bytes()[:-2])
+    assert "bovw check --repair" in failure("query", image, "--index", copied)
+    result = run("check", "--index", copied, code=1)
+    assert f"{path} is missing or damaged" in result.stdout
+    result = run("check", "--repair", "--index", copied)
+    assert "8 images lost: `bovw index` on their folder reads them again" in result.stderr
+    run("index", small.database, "--index", copied, *ONE_JOB)
+    first = run("query", image, "--index", built, "--format", "csv").stdout
+    assert run("query", image, "--index", copied, "--format", "csv").stdout == first
+    assert "is whole" in run("check", "--index", copied).stderr
+
+
+# An index that lives
+
+
+def test_an_index_is_brought_up_to_date(small: Collection, vocab: Path, tmp_path: Path) -> None:
+    photos = Path(shutil.copytree(small.database, tmp_path / "photos"))
+    copied = tmp_path / "index"
+    run("index", photos, "--index", copied, "--vocab", vocab, *FEW)
+    to_date = ("index", photos, "--index", copied, *ONE_JOB)
+    assert run(*to_date).stderr.startswith("8 as before\n")
+    (photos / "scene_01" / "view_0.jpg").rename(photos / "moved.jpg")
+    (photos / "scene_01" / "view_1.jpg").unlink()
+    (photos / "bad.jpg").write_bytes(b"no photograph")
+    shutil.copy(small.root / small.queries[0].name, photos / "new.jpg")
+    before = run("list", "--index", copied).stdout
+    planned = run(*to_date, "--dry-run")
+    assert planned.stdout.splitlines() == [
+        "new bad.jpg",
+        "new new.jpg",
+        "moved scene_01/view_0.jpg to moved.jpg",
+        "removed scene_01/view_1.jpg",
+    ]
+    assert run("list", "--index", copied).stdout == before
+    done = run(*to_date, code=3).stderr.splitlines()
+    assert done[0] == "2 new, 1 moved, 1 removed, 6 as before"
+    assert done[1].startswith("skipped bad.jpg: ")
+    listed = run("list", "--index", copied).stdout.splitlines()
+    assert "moved.jpg" in listed and "scene_01/view_1.jpg" not in listed and len(listed) == 9
+    assert run("list", "--index", copied, "--status", "skipped").stdout.startswith("bad.jpg\tnot ")
+    assert run(*to_date).stderr.startswith("9 as before\n")
+    assert "skipped bad.jpg" in run(*to_date, "--retry", code=3).stderr
+    assert "is whole" in run("check", "--index", copied).stderr
+
+
+def test_images_are_added_and_removed(copied: Path, small: Collection, tmp_path: Path) -> None:
+    picture = tmp_path / "new.jpg"
+    shutil.copy(small.root / small.queries[0].name, picture)
+    assert run("add", picture, "--index", copied, *ONE_JOB).stderr.startswith("1 new\n")
+    hit = run("query", picture, "--index", copied, "--format", "paths").stdout.splitlines()[0]
+    assert hit == str(picture)
+    assert "8 images" in run("remove", "new.jpg", "--index", copied).stderr
+    assert "has no new.jpg: see `bovw list`" in failure("remove", "new.jpg", "--index", copied)
+    merged = run("merge", "--index", copied).stderr
+    assert "to 1, 400 features of removed images dropped" in merged
+    content = json.loads(run("info", copied, "--format", "json").stdout)
+    assert (content["segments"], content["removed"], content["images"]) == (1, 0, 8)
+
+
+def test_an_index_goes_through_a_file(built: Path, image: Path, tmp_path: Path) -> None:
+    file = tmp_path / "kept.bovw"
+    assert f"written to {file}" in run("export", file, "--index", built).stderr
+    assert "8 images" in run("import", file, "--index", tmp_path / "again").stderr
+    first = run("query", image, "--index", built, "--format", "csv").stdout
+    assert run("query", image, "--index", tmp_path / "again", "--format", "csv").stdout == first
+    assert "is there already" in failure("import", file, "--index", tmp_path / "again", code=2)
+    assert "there is no archive" in failure("import", image.parent, "--index", tmp_path / "x")
+
+
+def test_only_one_writes(copied: Path, small: Collection) -> None:
+    with IndexWriter.open(copied):
+        message = failure("index", small.database, "--index", copied, *ONE_JOB)
+        assert "is being written by process" in message and "wait until it is done" in message
+    run("index", small.database, "--index", copied, *ONE_JOB)
+
+
+def test_options_are_those_of_the_index(copied: Path, small: Collection, vocab: Path) -> None:
+    to_date = ("index", small.database, "--index", copied, *ONE_JOB)
+    assert "max_features 400 and not 300" in failure(*to_date, "--max-features", 300)
+    run(*to_date, "--max-features", 400)
+    run(*to_date, "--vocab", vocab)
 
 
 def test_a_damaged_vocabulary_is_not_indexed_with(

@@ -12,7 +12,7 @@ import pytest
 from bovw.errors import FormatError
 from bovw.expansion import FULL_EVIDENCE, expand
 from bovw.index.segment import Gathering, Segment
-from bovw.index.statistics import Statistics
+from bovw.index.statistics import Counts, Statistics
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Doubles, Features, Floats, Words
 from bovw.verification import Verified
@@ -65,7 +65,7 @@ def verified(image: int, evidence: float = FULL_EVIDENCE, H: Doubles = SAME) -> 
 
 
 def scorer(segments: Sequence[Segment], scoring: str = "hamming") -> Score:
-    statistics = Statistics.of(segments, WORDS)
+    statistics = Statistics.of([Counts.of(s) for s in segments], WORDS)
     return partial(SCORINGS[scoring], segments=segments, collection=statistics)
 
 

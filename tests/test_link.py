@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ import pytest
 from bovw.build import build_index
 from bovw.errors import FormatError
 from bovw.images import find_images
-from bovw.index import Index
+from bovw.index import Index, IndexWriter
 from bovw.index.graph import FULL_EVIDENCE, NEIGHBOURS, SHARE, Graph
-from bovw.index.writer import commit_graph
 from bovw.info import describe_folder
 from bovw.link import link_images
 from bovw.options import FeatureOptions, SearchOptions
@@ -79,15 +77,17 @@ def test_processes_make_no_difference(linked: Path, tmp_path: Path) -> None:
     again = link_images(tmp_path / "index", jobs=2)
     assert np.array_equal(again.neighbours, graph_of(linked).neighbours)
     assert np.array_equal(again.weights, graph_of(linked).weights)
-    assert [p.name for p in (tmp_path / "index" / "graph").iterdir()] == ["2"]
+    place = Index.open(tmp_path / "index").meta["graph"]
+    assert list((tmp_path / "index" / "graph").iterdir()) == [tmp_path / "index" / place]
 
 
 def test_the_index_says_so_and_checks_it(linked: Path, index_folder: Path, tmp_path: Path) -> None:
     assert describe_folder(linked)["linked"] and not describe_folder(index_folder)["linked"]
     shutil.copytree(linked, tmp_path / "index")
-    file = tmp_path / "index" / "graph" / "1" / "weights.npy"
+    place = Index.open(tmp_path / "index").meta["graph"]
+    file = tmp_path / "index" / place / "weights.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    assert describe_folder(tmp_path / "index")["damaged"] == ["graph/1/weights.npy"]
+    assert describe_folder(tmp_path / "index")["damaged"] == [f"{place}/weights.npy"]
     np.save(file.with_name("neighbours.npy"), np.full((16, NEIGHBOURS), 16, np.int32))
     with pytest.raises(FormatError, match="bovw link"):
         assert Index.open(tmp_path / "index").graph
@@ -109,16 +109,31 @@ def test_a_picture_that_is_gone_has_no_neighbours(
     assert (graph.neighbours[Index.open(tmp_path / "index").names.index(gone)] == -1).all()
 
 
-def test_a_new_index_is_not_linked(
+def test_other_images_are_not_linked(
     linked: Path, collection: Collection, feature_options: FeatureOptions, tmp_path: Path
 ) -> None:
     shutil.copytree(linked, tmp_path / "index")
     old = Index.open(tmp_path / "index")
-    vocabulary = Searcher(old).vocabulary
-    files = find_images([collection.database])[:3]
-    made = build_index(files, tmp_path / "index", vocabulary, feature_options, jobs=1)
-    assert made.graph is None
-    assert not (tmp_path / "index" / "graph").exists()
+    files = find_images([collection.database])
+    again = build_index(files, tmp_path / "index", features=feature_options, jobs=1)
+    assert again.graph
+    made = build_index(files[:3], tmp_path / "index", features=feature_options, jobs=1)
+    assert made.graph is None and old.graph
+    assert not list((tmp_path / "index" / "graph").iterdir())
+
+
+def test_images_that_change_meanwhile_are_not_linked(
+    linked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(linked, tmp_path / "index")
+
+    def change(*_: object) -> list[object]:
+        with IndexWriter.open(tmp_path / "index") as writer:
+            writer.remove(sorted(writer.rows)[0])
+            writer.commit()
+        return [[] for _ in Index.open(linked).names]
+
+    monkeypatch.setattr("bovw.link.in_order", change)
     with pytest.raises(FormatError, match="changed meanwhile"):
-        commit_graph(tmp_path / "index", old.meta["statistics"], Graph.of([[]]))
-    assert replace(graph_of(linked)).neighbours.shape == (len(old), NEIGHBOURS)
+        link_images(tmp_path / "index")
+    assert Index.open(tmp_path / "index").graph is None

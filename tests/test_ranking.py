@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bovw.errors import FormatError
 from bovw.index.segment import Gathering, Segment
-from bovw.index.statistics import Statistics
+from bovw.index.statistics import Counts, Statistics
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
 from bovw.ranking.kernels import TURNS, vote_by_turn
@@ -211,7 +211,7 @@ def words_of(query: Query, bits: int = 64) -> Words:
 def scores_of(scoring: str, case: Case) -> Floats:
     parts = (case.images[: case.cut], case.images[case.cut :])
     segments = [segment_of(part, case.bits) for part in parts if part]
-    statistics = Statistics.of(segments, WORDS)
+    statistics = Statistics.of([Counts.of(s) for s in segments], WORDS)
     words = words_of(case.query, case.bits)
     return SCORINGS[scoring](words, segments, statistics, case.options)
 
@@ -333,7 +333,7 @@ def test_no_words_score_nothing(scoring: str, several: int) -> None:
         np.empty((0, several, 1), np.uint64),
         np.empty(0, np.uint8),
     )
-    scores = SCORINGS[scoring](words, [segment], Statistics.of([segment], WORDS))
+    scores = SCORINGS[scoring](words, [segment], Statistics.of([Counts.of(segment)], WORDS))
     assert scores.tolist() == [0, 0, 0]
 
 
@@ -342,7 +342,7 @@ def test_no_images_have_no_scores(scoring: str) -> None:
     score = partial(SCORINGS[scoring], words_of([plain(1)]))
     assert len(score([], Statistics.of([], WORDS))) == 0
     empty = segment_of([])
-    assert len(score([empty], Statistics.of([empty], WORDS))) == 0
+    assert len(score([empty], Statistics.of([Counts.of(empty)], WORDS))) == 0
 
 
 @pytest.mark.parametrize("scoring", ["hamming", "asmk"])
@@ -380,7 +380,7 @@ def test_votes_that_agree_about_the_turn_count_more() -> None:
 def test_a_damaged_posting_is_an_error(scoring: str, wrong: int) -> None:
     images = [plain(0, 1), plain(1, 1, 2), plain(2)]
     segment = segment_of(images)
-    statistics = Statistics.of([segment, segment], WORDS)
+    statistics = Statistics.of([Counts.of(segment)] * 2, WORDS)
     query = words_of([plain(1), plain(2)])
     for posting in (1, 2, len(segment) - 1):
         gaps = segment.gaps.copy()

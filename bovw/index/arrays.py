@@ -6,41 +6,63 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bovw.errors import FormatError
+from bovw.errors import damaged_file
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """What records of arrays share: their files are called as their fields are."""
+    """What records of arrays share: their files are called as their fields are.
+
+    LAYOUT  the type and the number of dimensions of each
+    """
+
+    LAYOUT: ClassVar[dict[str, tuple[str, int]]] = {}
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map the files read-only; raises FormatError where one is missing or damaged."""
-        return cls(**{name: load_array(folder, name) for name in cls.__dataclass_fields__})
+        return cls(**{name: load_array(folder, name, *cls.LAYOUT[name]) for name in cls.LAYOUT})
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write and flush the files into a new folder; return their SHA-256 by name."""
         folder.mkdir(parents=True)
-        return {
+        files = {
             f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
-            for name in self.__dataclass_fields__
+            for name in self.LAYOUT
         }
+        sync_folder(folder)
+        sync_folder(folder.parent)
+        return files
 
 
-def load_array(folder: Path, name: str) -> npt.NDArray[Any]:
-    """Map `name`.npy read-only; raises FormatError where it is missing or damaged."""
+def load_array(folder: Path, name: str, dtype: str, dimensions: int) -> npt.NDArray[Any]:
+    """Map `name`.npy read-only; raises FormatError where it is missing or not as it should be."""
+    path = folder / f"{name}.npy"
     try:
         # A plain view: kernels are compiled for arrays, not for np.memmap.
-        return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+        array = np.asarray(np.load(path, mmap_mode="r"))
     except Exception as error:  # a damaged header is parsed as Python, and fails in as many ways
-        raise FormatError(
-            f"{folder / name}.npy is damaged ({error}): index the images again with `bovw index`"
-        ) from error
+        raise damaged_file(path, str(error)) from error
+    fits = array.dtype == np.dtype(dtype).newbyteorder("<") and array.ndim == dimensions
+    if not fits or not array.flags.c_contiguous:
+        raise damaged_file(path, f"it holds {array.dtype} of {array.ndim} dimensions")
+    return array
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of files to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def save_array(path: Path, array: npt.NDArray[Any]) -> str:

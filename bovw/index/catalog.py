@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,10 @@ from typing import Any
 
 from bovw.errors import FormatError, NewerFormatError
 
-FORMAT = 3
+FORMAT = 4
 FILE = "catalog.sqlite"
+# Seconds to wait for a commit that is going on.
+PATIENCE = 60.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -45,13 +48,13 @@ class ImageRow:
 
     name: str
     folder: str
-    size: int | None
-    mtime: int | None
-    sha256: str | None
-    width: int
-    height: int
-    features: int
-    status: str
+    size: int | None = None
+    mtime: int | None = None
+    sha256: str | None = None
+    width: int = 0
+    height: int = 0
+    features: int = 0
+    status: str = "ok"
     reason: str | None = None
     segment: int | None = None
     number: int | None = None
@@ -68,7 +71,7 @@ class SegmentRow:
 
 
 _KEYS = {"format", "words", "bits", "fingerprint", "options", "vocabulary", "statistics", "names"}
-_KEYS |= {"statistics_files"}
+_KEYS |= {"statistics_files", "names_files", "vocabulary_files", "digest"}
 _COLUMNS = tuple(ImageRow.__dataclass_fields__)
 
 
@@ -83,18 +86,25 @@ class Catalog:
         self._folder = folder
         path = folder / FILE
         if not create and not path.is_file():
-            raise FormatError(
-                f"there is no index in {folder}: make one with `bovw index DIR --index {folder}`"
-            )
+            raise no_index(folder)
         try:
-            mode = "rwc" if create else "ro"
+            # Readers, too, may have to undo what a killed writer left half done.
+            mode = "rwc" if create else "rw"
             quoted = path.absolute().as_uri()
-            self._connection = sqlite3.connect(f"{quoted}?mode={mode}", uri=True)
+            self._connection = sqlite3.connect(
+                f"{quoted}?mode={mode}", uri=True, timeout=PATIENCE, isolation_level=None
+            )
+            # An index may come from anyone.
+            self._connection.execute("PRAGMA trusted_schema = OFF")
             # File names are bytes: those that are not UTF-8 come back as Python's own escapes.
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-            if create:
-                self._connection.executescript(_SCHEMA)
-            self.meta = {k: json.loads(v) for k, v in self._rows("SELECT key, value FROM meta")}
+            if not create:
+                # All that is read until `close` is of one commit.
+                self._connection.execute("BEGIN")
+            # A first commit that was killed leaves a file without tables.
+            tables = self._rows("SELECT name FROM sqlite_master")
+            query = "SELECT key, value FROM meta"
+            self.meta = {k: json.loads(v) for k, v in self._rows(query)} if tables else {}
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from error
         version = self.meta.get("format", FORMAT)
@@ -108,7 +118,7 @@ class Catalog:
         if version < FORMAT:
             raise FormatError(
                 f"{folder} has index format {version}, which this bovw does not read any more: "
-                "index the images again with `bovw index`"
+                "delete the folder and index the images again"
             )
         if self.meta and not self.meta.keys() >= _KEYS:
             raise self._damaged(ValueError(f"without {', '.join(_KEYS - self.meta.keys())}"))
@@ -132,50 +142,82 @@ class Catalog:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside at once, or none of them."""
+        """Commit all changes made inside at once, or none of them.
+
+        Raises FormatError where the catalog cannot be written.
+        """
         try:
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for statement in _SCHEMA.split(";"):
+                    self._connection.execute(statement)
                 yield
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise FormatError(
                 f"cannot write to {self._folder / FILE} ({error}): check the disk and permissions"
             ) from error
 
-    def replace(
-        self, meta: dict[str, Any], segments: Iterable[SegmentRow], images: Iterable[ImageRow]
-    ) -> None:
-        """Replace everything the catalog says; for use inside `transaction`."""
-        for table in ("meta", "segments", "images"):
-            self._connection.execute(f"DELETE FROM {table}")
+    def put_meta(self, meta: dict[str, Any]) -> None:
+        """Replace the values of `meta`; for use inside `transaction`."""
+        self._connection.execute("DELETE FROM meta")
         self._connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",
             [(key, json.dumps(value)) for key, value in {"format": FORMAT, **meta}.items()],
         )
+        self.meta = {"format": FORMAT, **meta}
+
+    def put_segments(self, segments: Iterable[SegmentRow]) -> None:
+        """Replace the list of live segments; for use inside `transaction`."""
+        self._connection.execute("DELETE FROM segments")
         self._connection.executemany(
             "INSERT INTO segments VALUES (?, ?, ?, ?)",
             [(s.id, s.images, s.features, json.dumps(s.files)) for s in segments],
         )
+
+    def put_images(self, gone: Iterable[str], images: Iterable[ImageRow]) -> None:
+        """Remove images by name, then add or replace others; for use inside `transaction`."""
         # Bytes cast to text: the one way to store a file name that is not UTF-8 as it is.
+        self._connection.executemany(
+            "DELETE FROM images WHERE name = CAST(? AS TEXT)",
+            [(_bytes(name),) for name in gone],
+        )
         places = ["CAST(? AS TEXT)"] * 2 + ["?"] * (len(_COLUMNS) - 2)
         self._connection.executemany(
-            f"INSERT INTO images VALUES ({', '.join(places)})",
+            f"INSERT OR REPLACE INTO images VALUES ({', '.join(places)})",
             [_stored(image) for image in images],
         )
-        self.meta = {"format": FORMAT, **meta}
 
-    def put(self, meta: dict[str, Any]) -> None:
-        """Set some of the values of `meta`; for use inside `transaction`."""
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
-            [(key, json.dumps(value)) for key, value in meta.items()],
+    def seal(self) -> None:
+        """Keep the digest of all that the catalog says; for use at the end of a `transaction`."""
+        self._connection.execute(
+            "INSERT INTO meta VALUES ('digest', ?)", [json.dumps(self.digest())]
         )
-        self.meta |= meta
+        self.meta["digest"] = self.digest()
 
-    def get(self, key: str) -> Any:
-        """Return a value of `meta` as it is now; None where there is none."""
-        rows = self._rows(f"SELECT value FROM meta WHERE key = '{key}'")
-        return json.loads(rows[0][0]) if rows else None
+    def digest(self) -> str:
+        """Return the SHA-256 of every row of every table, but for the one that `seal` keeps."""
+        digest = hashlib.sha256()
+        for query in (
+            "SELECT key, value FROM meta WHERE key != 'digest' ORDER BY key",
+            "SELECT * FROM segments ORDER BY id",
+            f"SELECT {', '.join(_COLUMNS)} FROM images ORDER BY name",
+        ):
+            for row in self._connection.execute(query):
+                digest.update(repr(row).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the catalog's file, or with what it says."""
+        found = [row[0] for row in self._rows("PRAGMA integrity_check")]
+        if found == ["ok"]:
+            found = []
+        if not found and self.digest() != self.meta.get("digest"):
+            found = ["its content is not what was written"]
+        return [f"{self._folder / FILE} is damaged: {one}" for one in found]
 
     def _rows(self, query: str) -> list[Any]:
         try:
@@ -185,11 +227,35 @@ class Catalog:
 
     def _damaged(self, error: Exception) -> FormatError:
         return FormatError(
-            f"{self._folder / FILE} is damaged ({error}): index the images again with `bovw index`"
+            f"{self._folder / FILE} is damaged ({error}): delete the folder and index the images "
+            "again"
         )
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Return the meta of the index in `folder`, nothing where there is none.
+
+    Raises FormatError where it cannot be read.
+    """
+    if not (folder / FILE).is_file():
+        return {}
+    catalog = Catalog(folder)
+    catalog.close()
+    return catalog.meta
+
+
+def no_index(folder: Path) -> FormatError:
+    """Return the error for a folder without a catalog."""
+    return FormatError(
+        f"there is no index in {folder}: make one with `bovw index DIR --index {folder}`"
+    )
 
 
 def _stored(image: ImageRow) -> tuple[Any, ...]:
     values = [getattr(image, column) for column in _COLUMNS]
-    values[:2] = (value.encode("utf-8", "surrogateescape") for value in values[:2])
+    values[:2] = (_bytes(value) for value in values[:2])
     return tuple(values)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

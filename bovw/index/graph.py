@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class Graph(Arrays):
     neighbours  int32 [images, NEIGHBOURS]; -1 where there are fewer
     weights     float32 [images, NEIGHBOURS]: what share of a neighbour's score is added
     """
+
+    LAYOUT: ClassVar = {"neighbours": ("i4", 2), "weights": ("f4", 2)}
 
     neighbours: Ints
     weights: Floats

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +24,15 @@ class Names(Arrays, Sequence[str]):
     order  int32 [images]: each image's place by name, which breaks ties
     """
 
+    LAYOUT: ClassVar = {"text": ("u1", 1), "ends": ("i8", 1), "order": ("i4", 1)}
+
     text: Bytes
     ends: npt.NDArray[np.int64]
     order: Ints
 
     @classmethod
     def of(cls, images: Iterable[tuple[str, str]]) -> Names:
-        """Keep the folder and the name of every image."""
+        """Keep the folder and the name of every image; both are empty for a removed one."""
         given = list(images)
         texts = [os.fsencode(folder) + b"\0" + os.fsencode(name) for folder, name in given]
         order = np.empty(len(given), np.int32)

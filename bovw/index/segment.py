@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bovw.errors import FormatError, damaged_postings
+from bovw.errors import damaged_file, damaged_postings
 from bovw.index.arrays import Arrays
 from bovw.kernels import decode_images, encode_images, find_postings
 from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
@@ -18,6 +19,28 @@ from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
 # Steps of the stored scale in each octave, counted from the image's longest side downwards: 256 of
 # them reach to 1/4700 of it, finer than SIFT's smallest feature.
 SCALE_STEPS = 21
+
+
+class Columns(NamedTuple):
+    """Postings side by side: int32 [n], int32 [n], and a segment's other columns."""
+
+    words: Ints
+    images: Ints
+    signatures: Signatures
+    positions: npt.NDArray[np.uint16]
+    frames: Bytes
+
+    @classmethod
+    def joined(cls, parts: Sequence[Columns], bits: int) -> Columns:
+        """Put columns one after the other."""
+        empty = cls(
+            np.empty(0, np.int32),
+            np.empty(0, np.int32),
+            np.empty((0, bits // 64), np.uint64),
+            np.empty((0, 2), np.uint16),
+            np.empty((0, 2), np.uint8),
+        )
+        return cls(*(np.concatenate(column) for column in zip(empty, *parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -32,6 +55,16 @@ class Segment(Arrays):
     frames      uint8 [n, 2]: scale in SCALE_STEPS an octave, angle in 256ths of a turn
     sizes       int32 [images, 2]: width and height in pixels
     """
+
+    LAYOUT: ClassVar = {
+        "offsets": ("i8", 1),
+        "places": ("i8", 1),
+        "gaps": ("u1", 1),
+        "signatures": ("u8", 2),
+        "positions": ("u2", 2),
+        "frames": ("u1", 2),
+        "sizes": ("i4", 2),
+    }
 
     offsets: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
@@ -48,11 +81,62 @@ class Segment(Arrays):
         # Kernels go where these say.
         for name, column in (("offsets", segment.signatures), ("places", segment.gaps)):
             bounds = getattr(segment, name)
-            if bounds[0] != 0 or bounds[-1] != len(column) or (np.diff(bounds) < 0).any():
-                raise FormatError(
-                    f"{folder}/{name}.npy is damaged: index the images again with `bovw index`"
-                )
+            if not len(bounds) or bounds[0] != 0 or bounds[-1] != len(column):
+                raise damaged_file(folder / f"{name}.npy", "it does not fit the postings")
+            if (np.diff(bounds) < 0).any():
+                raise damaged_file(folder / f"{name}.npy", "it does not ascend")
         return segment
+
+    @classmethod
+    def of(cls, postings: Columns, sizes: Ints, words: int) -> Segment:
+        """Sort postings by word; those of a word have to ascend by image, as they come."""
+        order = np.argsort(postings.words, kind="stable")
+        offsets = np.searchsorted(postings.words[order], np.arange(words + 1)).astype(np.int64)
+        gaps, places = encode_images(offsets, postings.images[order])
+        return cls(
+            offsets,
+            places,
+            gaps,
+            postings.signatures[order],
+            postings.positions[order],
+            postings.frames[order],
+            sizes,
+        )
+
+    def columns(self, numbers: Ints) -> Columns:
+        """Return the postings of some images, renumbered.
+
+        numbers  int32 [images]: the new number of each, -1 for those left out
+
+        Raises FormatError where the gaps are damaged.
+        """
+        images = numbers[self.images]
+        kept = images >= 0
+        words = np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), np.diff(self.offsets))
+        return Columns(
+            words[kept],
+            images[kept],
+            self.signatures[kept],
+            self.positions[kept],
+            self.frames[kept],
+        )
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all arrays but the gaps, whose length is their own."""
+        return {name: getattr(self, name).shape for name in self.LAYOUT if name != "gaps"}
+
+    @staticmethod
+    def shapes_of(words: int, bits: int, images: int, features: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes that a segment of so much has."""
+        return {
+            "offsets": (words + 1,),
+            "places": (words + 1,),
+            "signatures": (features, bits // 64),
+            "positions": (features, 2),
+            "frames": (features, 2),
+            "sizes": (images, 2),
+        }
 
     def __len__(self) -> int:
         return len(self.signatures)
@@ -98,36 +182,41 @@ class Gathering:
         self._words = words
         self._bits = bits
         self._sizes: list[tuple[int, int]] = []
-        self._parts: list[tuple[Ints, Signatures, npt.NDArray[np.uint16], Bytes]] = []
+        self._parts: list[Columns] = []
 
     def __len__(self) -> int:
         return len(self._sizes)
 
     def add(self, features: Features, ids: Ints, signatures: Signatures) -> int:
         """Add one image whose features have words `ids` [n]; return its number."""
+        number = len(self)
         positions, frames = quantise(features)
-        self._parts.append((ids, signatures, positions, frames))
+        images = np.full(len(ids), number, np.int32)
+        self._parts.append(Columns(ids, images, signatures, positions, frames))
         self._sizes.append((features.width, features.height))
-        return len(self._sizes) - 1
+        return number
 
     def segment(self) -> Segment:
         """Sort everything gathered by word."""
-        columns = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)] or [
-            np.empty(0, np.int32),
-            np.empty((0, self._bits // 64), np.uint64),
-            np.empty((0, 2), np.uint16),
-            np.empty((0, 2), np.uint8),
-        ]
-        ids, signatures, positions, frames = columns
-        counts = [len(part[0]) for part in self._parts]
-        images = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        order = np.argsort(ids, kind="stable")
-        offsets = np.searchsorted(ids[order], np.arange(self._words + 1)).astype(np.int64)
-        sizes = np.array(self._sizes, np.int32).reshape(-1, 2)
-        gaps, places = encode_images(offsets, images[order])
-        return Segment(
-            offsets, places, gaps, signatures[order], positions[order], frames[order], sizes
-        )
+        postings = Columns.joined(self._parts, self._bits)
+        return Segment.of(postings, np.array(self._sizes, np.int32).reshape(-1, 2), self._words)
+
+
+def merge(segments: Sequence[Segment], live: Sequence[npt.NDArray[np.bool_]]) -> Segment:
+    """Put the live images of at least one segment into a new one, in their order.
+
+    live  bool [images] of each segment
+
+    Raises FormatError where the postings are damaged.
+    """
+    first, parts = 0, []
+    for segment, own in zip(segments, live, strict=True):
+        numbers = np.where(own, first + np.cumsum(own) - 1, -1).astype(np.int32)
+        parts.append(segment.columns(numbers))
+        first += int(own.sum())
+    sizes = np.concatenate([s.sizes[own] for s, own in zip(segments, live, strict=True)])
+    bits = 64 * segments[0].signatures.shape[1]
+    return Segment.of(Columns.joined(parts, bits), sizes, len(segments[0].offsets) - 1)
 
 
 def postings_of(

@@ -1,0 +1,46 @@
+"""What the commands share: remarks, progress, and the vocabulary they are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bovw.cli_options import DEFAULT_VOCAB
+
+if TYPE_CHECKING:
+    from bovw.parallel import Progress
+    from bovw.vocab import Vocabulary
+
+NO_VOCABULARY = "no vocabulary given: training one on these images"
+
+
+def say(quiet: bool, text: str) -> None:
+    """Print a remark, unless it is empty."""
+    if text and not quiet:
+        click.echo(text, err=True)
+
+
+def progress(quiet: bool) -> Progress:
+    """Return how the progress of long stages is shown: a bar, where somebody is watching."""
+    from bovw.parallel import silent
+
+    def bar(results: Iterable[Any], length: int, label: str) -> AbstractContextManager[Any]:
+        return click.progressbar(results, length=length, label=label, file=sys.stderr)
+
+    return silent if quiet or not sys.stderr.isatty() else bar
+
+
+def find_vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
+    """Load the vocabulary asked for, or the one in its usual place, or none."""
+    from bovw.vocab import Vocabulary
+
+    if vocab is None and not DEFAULT_VOCAB.is_dir():
+        return None
+    loaded = Vocabulary.load(vocab or DEFAULT_VOCAB)
+    say(quiet, f"using the {len(loaded.words):,} words of {vocab or DEFAULT_VOCAB}")
+    return loaded

@@ -1,0 +1,159 @@
+"""At most one writer: a lock on an index's folder that dies with the process holding it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bovw.errors import BovwError
+
+# Nothing is stored in it: SQLite locks it on every system, and the system unlocks it on any end.
+LOCK_FILE = "lock.sqlite"
+# Who holds the lock, for people only: a stale one means nothing.
+NOTE_FILE = "writer.json"
+_NOTE_ASIDE = "writer.json.part"
+# What locking may leave in a folder.
+FILES = (LOCK_FILE, NOTE_FILE, _NOTE_ASIDE)
+
+_NOTE_BYTES = 4096
+
+
+class WriterLock:
+    """The right to write to the index in `folder`, for one object of one process at a time.
+
+    Readers need no lock. Never open LOCK_FILE by other means than this: on POSIX systems a process
+    that closes any handle of a file gives up all its locks on that file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(folder)
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock at once, or raise BovwError.
+
+        It says who holds the lock, or why the folder, which must exist, cannot be written to.
+        """
+        if self._connection is not None:
+            raise self._taken()
+        connection = self._lock()
+        try:
+            _write_note(self._folder)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from error
+            raise
+        self._connection = connection
+
+    def release(self) -> None:
+        """Give the lock back; does nothing where it is not held."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            # First, so that it is never the next writer's note that is removed.
+            (self._folder / NOTE_FILE).unlink(missing_ok=True)
+        except OSError:
+            pass  # a stale note does no harm
+        finally:
+            connection.close()
+
+    def _lock(self) -> sqlite3.Connection:
+        path = self._folder / LOCK_FILE
+        try:
+            connection = sqlite3.connect(
+                path, timeout=0, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise self._unwritable(error) from error
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            # SQLite opens a file that it may not write to for reading, and then locks nothing.
+            if not os.access(path, os.W_OK):
+                raise PermissionError(f"{LOCK_FILE} is read-only")
+        except (sqlite3.Error, OSError) as error:
+            connection.close()
+            raise (self._taken() if _is_busy(error) else self._unwritable(error)) from error
+        return connection
+
+    def _taken(self) -> BovwError:
+        return BovwError(
+            f"{self._folder} is being written by {_holder(self._folder)}: wait until it is done, "
+            "or end that process"
+        )
+
+    def _unwritable(self, error: Exception) -> BovwError:
+        return BovwError(
+            f"cannot write to {self._folder} ({error}): check the disk and permissions"
+        )
+
+
+def _is_busy(error: Exception) -> bool:
+    # The low byte is the kind of error, the rest its details.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _write_note(folder: Path) -> None:
+    note = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": time.time(),
+        "command": _command(),
+    }
+    aside = folder / _NOTE_ASIDE
+    aside.write_text(json.dumps(note), encoding="utf-8")
+    aside.replace(folder / NOTE_FILE)
+
+
+def _command() -> str:
+    """Return what this process was called as, with its sub-command but not its arguments."""
+    program, *arguments = sys.argv or [""]
+    path = Path(program)
+    name = path.parent.name if path.name == "__main__.py" else path.name
+    return " ".join([name or "python", *(a for a in arguments[:1] if not a.startswith("-"))])
+
+
+def _holder(folder: Path) -> str:
+    """Say in words who holds the lock, as far as its note can be read."""
+    try:
+        with (folder / NOTE_FILE).open("rb") as file:
+            note: dict[str, Any] = json.loads(file.read(_NOTE_BYTES))
+        age = _age(time.time() - float(note["started"]))
+        process, host = int(note["pid"]), _printable(note["host"])
+        return f"process {process} on {host} for {age} ({_printable(note['command'])})"
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return "another process"
+
+
+def _age(seconds: float) -> str:
+    """Return a time span in its largest whole unit."""
+    left, unit = max(0, int(seconds)), "second"
+    for larger, count in (("minute", 60), ("hour", 60), ("day", 24)):
+        if left < count:
+            break
+        left, unit = left // count, larger
+    return f"{left} {unit}{'' if left == 1 else 's'}"
+
+
+def _printable(text: object) -> str:
+    return "".join(c if c.isprintable() else " " for c in str(text))[:80]
