@@ -26,7 +26,7 @@ from machine import write_result
 from bovw.features import describe_query
 from bovw.index import Index
 from bovw.index.segment import Segment
-from bovw.index.statistics import Statistics
+from bovw.index.statistics import Counts, Statistics
 from bovw.kernels import encode_images
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
@@ -49,7 +49,7 @@ def main() -> None:
     index = Index.open(arguments.index)
     vocabulary = Vocabulary.load(index.vocabulary_folder)
     segment = repeated(index.segments[0], arguments.images)
-    statistics = Statistics.of([segment], len(vocabulary.words))
+    statistics = Statistics.of([Counts.of(segment)], len(vocabulary.words))
     times: dict[str, list[float]] = {name: [] for name in (*SCORINGS, "verification of 100")}
     shares: dict[str, list[float]] = {name: [] for name in SCORINGS}
     for path in arguments.queries:

@@ -49,9 +49,8 @@ class Plan:
         """Say how many images there are of each kind."""
         counted = self.counts()
         same = counted.pop("same")
-        return ", ".join(
-            [*(f"{n:,} {kind}" for kind, n in counted.items() if n), f"{same:,} as before"]
-        )
+        told = [f"{count:,} {kind}" for kind, count in counted.items() if count]
+        return ", ".join(told + [f"{same:,} as before"] * bool(same)) or "no images"
 
     def counts(self) -> dict[str, int]:
         """Return how many images there are of each kind, without those that only look touched."""
