@@ -497,6 +497,27 @@ def test_segments_stay_few_and_of_live_images(tmp_path: Path) -> None:
     assert find_problems(tmp_path / "index") == []
 
 
+def test_a_posting_is_rewritten_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many commits there are, as often as the logarithm of their number."""
+    written = []
+    save = Segment.save
+    monkeypatch.setattr(
+        Segment, "save", lambda self, folder: (written.append(len(self)), save(self, folder))[1]
+    )
+    rng = np.random.default_rng(0)
+    with create(tmp_path / "index") as opened:
+        opened.vocabulary_folder.mkdir(parents=True)
+        for count in range(1, 129):
+            opened.add(
+                row_of(f"{count}.jpg", 5),
+                random_features(rng, 5, (640, 480)),
+                random_words(rng, 5),
+            )
+            opened.commit()
+            assert len(opened._segments) <= 2 + math.log(count, 4)
+            assert sum(written) <= 5 * count * (1 + 2 * math.log2(count))
+
+
 def test_all_images_can_be_removed(folder: Path) -> None:
     with IndexWriter.open(folder) as opened:
         for name in ("a.jpg", "b.jpg", "c.jpg"):

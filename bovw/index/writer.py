@@ -30,6 +30,8 @@ SEGMENT_FEATURES = 20_000_000
 MERGE_SHARE = 1 / 4
 # A segment is rewritten once this share of its features is of removed images.
 MOST_REMOVED = 1 / 2
+# The segment of images that are not in one yet.
+GATHERED = 0
 # What an index's folder holds beside its catalog, its lock and its vocabulary.
 KINDS = ("segments", "statistics", "names", "graph")
 
@@ -135,7 +137,7 @@ class IndexWriter:
     def add(self, row: ImageRow, features: Features, words: Words) -> None:
         """Add an image with one word a feature, or replace the one of its name."""
         number = self._gathering.add(features, words.ids[:, 0], words.signatures[:, 0])
-        row = replace(row, segment=self._number, number=number)
+        row = replace(row, segment=GATHERED, number=number)
         self._put(row)
         self._slots.append(row)
         self._features += len(features)
@@ -275,7 +277,7 @@ class IndexWriter:
         """Give the place of an image to another, or to none."""
         if old.segment is None or old.number is None:
             return
-        if old.segment == self._number:
+        if old.segment == GATHERED:
             self._slots[old.number] = new
             return
         holder = self._segments[old.segment]
@@ -285,7 +287,6 @@ class IndexWriter:
             self._renumbered = True
 
     def _start_segment(self) -> None:
-        self._number = self._take_number()
         self._gathering = Gathering(self.meta["words"], self.meta["bits"])
         self._slots: list[ImageRow | None] = []
         self._features = 0
@@ -293,13 +294,20 @@ class IndexWriter:
     def _flush(self) -> None:
         """Write what was gathered as a segment."""
         if self._slots:
-            self._save(self._number, self._gathering.segment(), self._slots)
+            self._save(self._gathering.segment(), self._slots)
             self._start_segment()
 
-    def _save(self, number: int, segment: Segment, slots: list[ImageRow | None]) -> None:
-        files = segment.save(self.folder / "segments" / str(number))
-        row = SegmentRow(number, len(segment.sizes), len(segment), files)
-        self._segments[number] = Live(row, slots)
+    def _save(self, segment: Segment, slots: Sequence[ImageRow | None]) -> None:
+        """Write a segment, and put the images in its slots there."""
+        id = self._take_number()
+        files = segment.save(self.folder / "segments" / str(id))
+        placed = [
+            replace(slot, segment=id, number=number) if slot else None
+            for number, slot in enumerate(slots)
+        ]
+        self.rows |= {row.name: row for row in placed if row}
+        self._changed |= {row.name for row in placed if row}
+        self._segments[id] = Live(SegmentRow(id, len(segment.sizes), len(segment), files), placed)
         self._renumbered = True
 
     def _merge(self) -> None:
@@ -326,12 +334,7 @@ class IndexWriter:
         if not any(any(one.slots) for one in old):
             return
         merged = merge([self._opened(one) for one in old], [one.live for one in old])
-        number = self._take_number()
-        kept = [slot for one in old for slot in one.slots if slot]
-        slots = [replace(row, segment=number, number=place) for place, row in enumerate(kept)]
-        self.rows |= {row.name: row for row in slots}
-        self._changed |= {row.name for row in slots}
-        self._save(number, merged, list(slots))
+        self._save(merged, [slot for one in old for slot in one.slots if slot])
 
     def _counts(self, one: Live) -> Counts:
         if one.counts is None:
