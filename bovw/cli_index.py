@@ -293,22 +293,28 @@ def import_file(file: Path, index: Path, quiet: bool) -> None:
 
 @click.command()
 @index_option
+@click.option("--keep", type=click.IntRange(min=1), metavar="FEATURES",
+              help="Keep only so many features of each image, first those that other images of the "
+                   "same thing have.  [default: all]")  # fmt: skip
 @jobs_option
 @quiet_option
-def link(index: Path, jobs: int | None, quiet: bool) -> None:
+def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
     """Compare all indexed images with each other, once, so that queries find more.
 
     An image then also counts for how well its confirmed neighbours match the query. The images are
-    read again. An index that is made anew has to be linked again.
+    read again. After an update, the index has to be linked again.
 
     Example: bovw link --index bovw-index
     """
+    from bovw.index import Index
     from bovw.link import link_images
 
     skips = Skips()
-    graph = link_images(index, jobs, progress(quiet), skips)
+    graph = link_images(index, jobs, progress(quiet), skips, keep)
     linked = int((graph.neighbours[:, 0] >= 0).sum())
-    say(quiet, f"{linked:,} of {len(graph.neighbours):,} images have neighbours")
+    opened = Index.open(index)
+    say(quiet, f"{linked:,} of {len(opened):,} images have neighbours")
+    say(quiet or not keep, _contents(opened))
     skips.leave()
 
 

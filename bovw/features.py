@@ -26,6 +26,17 @@ def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Fe
 
     OpenCV's answer does not depend on its number of threads.
     """
+    features, order = describe_all(picture, options)
+    return features.rows(np.sort(order[: options.max_features]))
+
+
+def describe_all(
+    picture: Picture, options: FeatureOptions = FeatureOptions()
+) -> tuple[Features, npt.NDArray[np.intp]]:
+    """Return all features that fewer are kept out of, and their rows [n], the best to keep first.
+
+    There are CANDIDATES of them, or as many as the options allow where that is more.
+    """
     keep_freed_memory()
     candidates = max(options.max_features, CANDIDATES)
     sift = cv2.SIFT_create(nfeatures=candidates, contrastThreshold=options.contrast)
@@ -34,31 +45,24 @@ def describe(picture: Picture, options: FeatureOptions = FeatureOptions()) -> Fe
     else:
         points, descriptors = sift.detectAndCompute(picture.pixels, None)
     if descriptors is None or not len(points):
-        return Features(
-            np.empty((0, 4), np.float32),
-            np.empty((0, 128), np.uint8),
-            picture.width,
-            picture.height,
-        )
-    keypoints = np.array([(*p.pt, p.size, p.angle) for p in points], np.float32)
+        points, descriptors = (), np.empty((0, 128), np.float32)
+    keypoints = np.array([(*p.pt, p.size, p.angle) for p in points], np.float32).reshape(-1, 4)
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) * picture.scale - 0.5
     keypoints[:, 2] *= picture.scale
     strengths = np.array([p.response for p in points], np.float32)
-    keep = spread(keypoints, strengths, options.max_features)
-    return Features(
-        keypoints[keep], descriptors[keep].astype(np.uint8), picture.width, picture.height
-    )
+    features = Features(keypoints, descriptors.astype(np.uint8), picture.width, picture.height)
+    return features, spread(keypoints, strengths)
 
 
-def spread(keypoints: Floats, strengths: Floats, count: int) -> npt.NDArray[np.intp]:
-    """Choose `count` of the features [n, 4], or all if there are no more: their rows, ascending.
+def spread(keypoints: Floats, strengths: Floats) -> npt.NDArray[np.intp]:
+    """Return the order in which features [n, 4] are worth keeping: their rows.
 
     A feature's rank by strength is added to its rank in an order in which every cell of a grid
     gives its strongest first, then its second, and so on: the strongest of all crowd in a few
     places, and those of empty places are noise.
     """
-    if len(keypoints) <= count:
-        return np.arange(len(keypoints))
+    if not len(keypoints):
+        return np.arange(0)
     side = max(float(np.ptp(keypoints[:, :2], axis=0).max()), 1.0) / CELLS
     columns, rows = np.floor(keypoints[:, :2] / side).T
     by_cell = np.lexsort((-strengths, columns, rows))
@@ -69,7 +73,7 @@ def spread(keypoints: Floats, strengths: Floats, count: int) -> npt.NDArray[np.i
     cell_by_cell = by_cell[np.lexsort((-strengths[by_cell], turn))]
     ranks = np.empty((2, len(keypoints)), np.int64)
     ranks[0, strongest_first] = ranks[1, cell_by_cell] = np.arange(len(keypoints))
-    return np.sort(np.lexsort((ranks[0], ranks.sum(axis=0)))[:count])
+    return np.lexsort((ranks[0], ranks.sum(axis=0)))
 
 
 def _upright(points: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:

@@ -51,8 +51,13 @@ class Features:
     def inside(self, box: Box) -> Features:
         """Return the features whose centres lie in `box`, its edges included."""
         x, y = self.keypoints[:, 0], self.keypoints[:, 1]
-        keep = (x >= box.x1) & (x <= box.x2) & (y >= box.y1) & (y <= box.y2)
-        return Features(self.keypoints[keep], self.descriptors[keep], self.width, self.height)
+        return self.rows(
+            np.flatnonzero((x >= box.x1) & (x <= box.x2) & (y >= box.y1) & (y <= box.y2))
+        )
+
+    def rows(self, rows: npt.NDArray[np.integer]) -> Features:
+        """Return some of the features."""
+        return Features(self.keypoints[rows], self.descriptors[rows], self.width, self.height)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class Words:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def rows(self, rows: npt.NDArray[np.integer]) -> Words:
+        """Return the words of some of the features."""
+        return Words(self.ids[rows], self.signatures[rows], self.angles[rows])
 
 
 class Postings(Protocol):

@@ -62,7 +62,7 @@ def test_features_are_spread_over_cells() -> None:
     sums = [0, *(2 * i + 50 for i in range(1, 100)), *(100 + i + 1 + i for i in range(50))]
     expected = sorted(np.argsort(sums, kind="stable")[:60])
     order = rng.permutation(150)
-    kept = order[spread(keypoints[order], strengths[order], 60)]
+    kept = order[np.sort(spread(keypoints[order], strengths[order])[:60])]
     assert sorted(kept) == expected
     assert 15 < sum(row >= 100 for row in kept) < 45, "some of both"
 
@@ -70,9 +70,8 @@ def test_features_are_spread_over_cells() -> None:
 def test_all_are_kept_where_there_are_no_more() -> None:
     keypoints = np.zeros((3, 4), np.float32)
     strengths = np.zeros(3, np.float32)
-    assert spread(keypoints, strengths, 3).tolist() == [0, 1, 2]
-    assert spread(keypoints[:0], strengths[:0], 3).tolist() == []
-    assert len(spread(keypoints, strengths, 2)) == 2, "all at one place"
+    assert sorted(spread(keypoints, strengths).tolist()) == [0, 1, 2]
+    assert spread(keypoints[:0], strengths[:0]).tolist() == []
 
 
 def test_fewer_features_lie_all_over_the_picture(picture: Picture) -> None:

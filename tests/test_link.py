@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from bovw.build import build_index
-from bovw.errors import FormatError
+from bovw.check import find_problems
+from bovw.errors import BovwError, FormatError
 from bovw.images import find_images
 from bovw.index import Index, IndexWriter
 from bovw.index.graph import FULL_EVIDENCE, NEIGHBOURS, SHARE, Graph
 from bovw.info import describe_folder
-from bovw.link import link_images
+from bovw.link import choose, link_images
 from bovw.options import FeatureOptions, SearchOptions
+from bovw.records import Features
 from bovw.search import Searcher
 from bovw.synthetic import Collection
+from bovw.verification import Verified
 
 
 @pytest.fixture(scope="module")
@@ -122,18 +125,52 @@ def test_other_images_are_not_linked(
     assert not list((tmp_path / "index" / "graph").iterdir())
 
 
-def test_images_that_change_meanwhile_are_not_linked(
+def test_nobody_else_writes_meanwhile(
     linked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(linked, tmp_path / "index")
 
-    def change(*_: object) -> list[object]:
-        with IndexWriter.open(tmp_path / "index") as writer:
-            writer.remove(sorted(writer.rows)[0])
-            writer.commit()
-        return [[] for _ in Index.open(linked).names]
+    def write(*_: object) -> None:
+        IndexWriter.open(tmp_path / "index")
 
-    monkeypatch.setattr("bovw.link.in_order", change)
-    with pytest.raises(FormatError, match="changed meanwhile"):
+    monkeypatch.setattr("bovw.link.in_order", write)
+    with pytest.raises(BovwError, match="is being written by process"):
         link_images(tmp_path / "index")
-    assert Index.open(tmp_path / "index").graph is None
+
+
+def test_features_that_confirmed_are_kept_first() -> None:
+    keypoints = np.array([[i, 0, 1, 0] for i in range(6)], np.float32)
+    features = Features(keypoints, np.zeros((6, 128), np.uint8), 10, 10)
+
+    def saw(*rows: int) -> Verified:
+        points = np.hstack([keypoints[list(rows), :2], np.zeros((len(rows), 2))])
+        return Verified(0, np.eye(3), points, 1.0, confirmed=True)
+
+    order = np.array([3, 1, 2, 0, 5, 4])
+    assert choose(features, order, [saw(4, 5), saw(4)], 2).tolist() == [4, 5]
+    assert choose(features, order, [saw(4, 5), saw(4)], 1).tolist() == [4]
+    assert choose(features, order, [saw(4)], 3).tolist() == [1, 3, 4]
+    assert choose(features, order, [], 2).tolist() == [1, 3]
+    assert choose(features, order, [], 9).tolist() == [0, 1, 2, 3, 4, 5]
+    assert choose(features.rows(order[:0]), order[:0], [], 2).tolist() == []
+
+
+def test_fewer_features_find_the_views_still(
+    index_folder: Path, collection: Collection, tmp_path: Path
+) -> None:
+    shutil.copytree(index_folder, tmp_path / "index")
+    link_images(tmp_path / "index", jobs=1, keep=60)
+    index = Index.open(tmp_path / "index")
+    assert len(index) == 22 and index.features == 22 * 60
+    assert find_problems(index.folder) == []
+    assert {row.features for row in index.images()} == {60}
+    for view in collection.views:
+        own = graph_of(index.folder).neighbours[index.names.index(view.name)]
+        found = {index.names[image] for image in own if image >= 0}
+        assert found >= {v.name for v in collection.views_of(view.scene)} - {view.name}
+    searcher = Searcher(index)
+    for view in collection.views:
+        hits = searcher.search(collection.database / view.name, topk=3)
+        assert {hit.name for hit in hits if hit.verified} == {
+            v.name for v in collection.views_of(view.scene)
+        }
