@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import bovw.build
 from bovw.cli import cli
 from bovw.index import Index
 from bovw.search import Searcher
@@ -128,6 +129,19 @@ def vocab(photos: tuple[bytes, bytes], tmp_path_factory: pytest.TempPathFactory)
     (folder / "other.jpg").write_bytes(encoded(half(draw_scene(2))))
     run("build-vocab", folder, "--out", folder / "vocab", "--words", 64, "--jobs", 1, *FEW)
     return folder / "vocab"
+
+
+@pytest.fixture(autouse=True)
+def one_job_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what one process does be done in this one, where patches reach it."""
+    guarded = bovw.build.guarded
+
+    def within(function, items, jobs, limit):  # type: ignore[no-untyped-def]
+        if jobs > 1:
+            return guarded(function, items, jobs, limit)
+        return (function(item) for item in items)
+
+    monkeypatch.setattr(bovw.build, "guarded", within)
 
 
 @pytest.fixture(autouse=True)
@@ -364,8 +378,6 @@ def test_an_image_that_is_lost_while_indexing_is_skipped(
     folder.mkdir()
     for name in ("a.jpg", "b.jpg"):
         (folder / name).write_bytes(photos[0])
-    import bovw.build
-
     found = bovw.build.describe_file
 
     def losing(image: object, options: object) -> object:
