@@ -87,38 +87,51 @@ class Catalog:
         path = folder / FILE
         if not create and not path.is_file():
             raise no_index(folder)
+        # Readers, too, may have to undo what a killed writer left half done.
+        address = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         try:
-            # Readers, too, may have to undo what a killed writer left half done.
-            mode = "rwc" if create else "rw"
-            quoted = path.absolute().as_uri()
             self._connection = sqlite3.connect(
-                f"{quoted}?mode={mode}", uri=True, timeout=PATIENCE, isolation_level=None
+                address, uri=True, timeout=PATIENCE, isolation_level=None
             )
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+        try:
+            self.meta = self._begin(create)
+            self._check_format()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, create: bool) -> dict[str, Any]:
+        """Prepare the connection, and return the catalog's meta."""
+        # File names are bytes: those that are not UTF-8 come back as Python's own escapes.
+        self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        try:
             # An index may come from anyone.
             self._connection.execute("PRAGMA trusted_schema = OFF")
-            # File names are bytes: those that are not UTF-8 come back as Python's own escapes.
-            self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
             if not create:
                 # All that is read until `close` is of one commit.
                 self._connection.execute("BEGIN")
             # A first commit that was killed leaves a file without tables.
             tables = self._rows("SELECT name FROM sqlite_master")
-            query = "SELECT key, value FROM meta"
-            self.meta = {k: json.loads(v) for k, v in self._rows(query)} if tables else {}
+            rows = self._rows("SELECT key, value FROM meta") if tables else []
+            return {key: json.loads(value) for key, value in rows}
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from error
+
+    def _check_format(self) -> None:
         version = self.meta.get("format", FORMAT)
         if not isinstance(version, int):
             raise self._damaged(ValueError(f"format {version!r}"))
         if version > FORMAT:
             raise NewerFormatError(
-                f"{folder} has index format {version}, this bovw reads up to {FORMAT}: "
+                f"{self._folder} has index format {version}, this bovw reads up to {FORMAT}: "
                 "upgrade with `pip install -U bovw`"
             )
         if version < FORMAT:
             raise FormatError(
-                f"{folder} has index format {version}, which this bovw does not read any more: "
-                "delete the folder and index the images again"
+                f"{self._folder} has index format {version}, which this bovw does not read any "
+                "more: delete the folder and index the images again"
             )
         if self.meta and not self.meta.keys() >= _KEYS:
             raise self._damaged(ValueError(f"without {', '.join(_KEYS - self.meta.keys())}"))
