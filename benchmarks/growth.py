@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from machine import write_result
 
-from bovw.index import Index
+from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
 from bovw.index.segment import Segment, postings_of
 from bovw.records import Features, Words
@@ -43,7 +43,7 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from pathlib import Path
 import numpy as np
 from bovw.features import describe_query
-from bovw.index import Index
+from bovw.index import Index, IndexWriter
 from bovw.search import Searcher
 start = time.perf_counter()
 index = Index.open(sys.argv[1])
@@ -112,26 +112,27 @@ def build(index: Index, folder: Path, images: int) -> float:
     """Write an index of `images` images; return the seconds that its writer took."""
     vocabulary = Vocabulary.load(index.vocabulary_folder)
     meta = index.meta
-    writer = Index.create(folder, meta["words"], meta["bits"], meta["fingerprint"], meta["options"])
-    vocabulary.save(writer.vocabulary_folder)
     seconds = 0.0
-    for number, (features, words) in enumerate(drawn(index, images)):
-        name = f"{number // 1000:04}/{number:07}.jpg"
-        row = ImageRow(name, "/photographs/", 0, 0, None, 0, 0, len(features), "ok")
+    with IndexWriter.create(
+        folder, meta["words"], meta["bits"], meta["fingerprint"], meta["options"]
+    ) as writer:
+        vocabulary.save(writer.vocabulary_folder)
+        for number, (features, words) in enumerate(drawn(index, images)):
+            name = f"{number // 1000:04}/{number:07}.jpg"
+            row = ImageRow(name, "/photographs/", features=len(features))
+            start = time.perf_counter()
+            writer.add(row, features, words)
+            seconds += time.perf_counter() - start
         start = time.perf_counter()
-        writer.add(row, features, words)
-        seconds += time.perf_counter() - start
-    start = time.perf_counter()
-    writer.commit()
-    return seconds + time.perf_counter() - start
+        writer.commit()
+        return seconds + time.perf_counter() - start
 
 
 def drawn(index: Index, images: int) -> Iterator[tuple[Features, Words]]:
     """Yield the index's own images, then ones drawn from them."""
     rng = np.random.default_rng(0)
-    own = [
-        image_of(*one) for one in postings_of(index.segments, np.arange(len(index), dtype=np.int32))
-    ]
+    live = np.flatnonzero(index.statistics.live).astype(np.int32)
+    own = [image_of(*one) for one in postings_of(index.segments, live)]
     yield from own[:images]
     counts = np.bincount(np.concatenate([words.ids[:, 0] for _, words in own]))
     shares = np.cumsum(counts / counts.sum())

@@ -18,13 +18,13 @@ from bovw.guard import Casualty, guarded
 from bovw.images import ImageFile, read_picture, sha256, size_and_time
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow, read_meta
+from bovw.index.reader import damaged_among, vocabulary_files
 from bovw.index.writer import check_free
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.parallel import Progress, sensible_jobs, silent
 from bovw.plan import Plan, plan_update
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary
-from bovw.vocab.store import damaged_files
 
 # Descriptors for each word of a vocabulary that is fitted to a collection.
 FITTING = 16
@@ -191,8 +191,7 @@ def build_index(
         )
     with writer:
         _check_made_with(writer, vocabulary, features)
-        if vocabulary:
-            _save_copy(vocabulary, writer.vocabulary_folder)
+        restored = vocabulary is not None and _save_copy(vocabulary, writer)
         if known:
             writer.commit()
         plan = plan_update(writer.rows, images, may_vanish, ingest.retry)
@@ -202,7 +201,7 @@ def build_index(
         if not any(row.status == "ok" for row in writer.rows.values()):
             writer.abandon()
             raise BovwError("not one of the images can be used: nothing was indexed")
-        writer.commit()
+        writer.commit(anew=restored)
     return Index.open(folder)
 
 
@@ -272,14 +271,14 @@ def _loaded(folder: Path) -> Vocabulary:
     return Vocabulary.load(folder)
 
 
-def _save_copy(vocabulary: Vocabulary, folder: Path) -> None:
-    """Save an index's copy of its vocabulary, unless it is there and whole."""
-    try:
-        if not damaged_files(folder):
-            return
-    except FormatError:
-        shutil.rmtree(folder, ignore_errors=True)
-    vocabulary.save(folder)
+def _save_copy(vocabulary: Vocabulary, writer: IndexWriter) -> bool:
+    """Save an index's copy of its vocabulary, unless it is there and whole; tell whether it was."""
+    files = vocabulary_files(writer.meta)
+    if files and not damaged_among(writer.folder, files):
+        return False
+    shutil.rmtree(writer.vocabulary_folder, ignore_errors=True)
+    vocabulary.save(writer.vocabulary_folder)
+    return True
 
 
 def _report(one: Described, on_skip: OnSkip | None) -> None:

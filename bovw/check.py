@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bovw.errors import FormatError
 from bovw.index import Index, IndexWriter
-from bovw.index.catalog import Catalog
+from bovw.index.catalog import Catalog, no_index
 from bovw.index.reader import damaged_among, files_of, vocabulary_files
 from bovw.index.writer import unused
 from bovw.vocab import Vocabulary
@@ -19,6 +19,8 @@ def find_problems(folder: Path) -> list[str]:
     """
     catalog = Catalog(folder)
     try:
+        if not catalog.meta:
+            raise no_index(folder)
         problems = catalog.problems()
         meta, segments, rows = catalog.meta, catalog.segments(), catalog.images()
     finally:

@@ -20,7 +20,8 @@ from bovw.errors import FormatError, UsageError
 from bovw.guard import Casualty
 from bovw.images import ImageFile, find_images
 from bovw.index import Index, IndexWriter, writer
-from bovw.index.catalog import ImageRow
+from bovw.index.catalog import FILE, ImageRow
+from bovw.index.graph import Graph
 from bovw.options import FeatureOptions, IngestOptions, SearchOptions
 from bovw.plan import Plan, below, name_files
 from bovw.search import Searcher
@@ -333,6 +334,27 @@ def test_what_follows_from_the_segments_is_made_again(
     assert repair_index(update.folder) == []
     assert find_problems(update.folder) == []
     assert answers(Index.open(update.folder), pictures[:3]) == whole
+
+
+def test_a_damaged_graph_is_left_out(update: Updates) -> None:
+    update()
+    for damaged in (False, True):
+        with IndexWriter.open(update.folder) as opened:
+            opened.put_graph(Graph.of([[(1, 9.0)], [], []]))
+            opened.commit()
+        if damaged:
+            spoil(next((update.folder / "graph").rglob("weights.npy")))
+        assert bool(find_problems(update.folder)) == damaged
+        assert repair_index(update.folder) == []
+        assert (Index.open(update.folder).graph is None) == damaged
+        assert find_problems(update.folder) == []
+
+
+def test_an_empty_catalog_is_named(update: Updates) -> None:
+    update()
+    (update.folder / FILE).write_bytes(b"")
+    with pytest.raises(FormatError, match=f"{FILE} is missing or empty"):
+        find_problems(update.folder)
 
 
 # Any order of changes

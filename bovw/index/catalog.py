@@ -258,9 +258,10 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 def no_index(folder: Path) -> FormatError:
-    """Return the error for a folder without a catalog."""
+    """Return the error for a folder without a catalog, or with an empty one."""
     return FormatError(
         f"there is no index in {folder}: make one with `bovw index DIR --index {folder}`"
+        + (f" ({FILE} is missing or empty)" if (folder / "segments").is_dir() else "")
     )
 
 

@@ -178,7 +178,7 @@ def files_of(meta: dict[str, Any], segments: Sequence[SegmentRow]) -> dict[str, 
 
 def vocabulary_files(meta: dict[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of every file of an index's vocabulary, by its path in the index."""
-    digests = meta["vocabulary_files"].items()
+    digests = meta.get("vocabulary_files", {}).items()
     return {f"{meta['vocabulary']}/{name}": digest for name, digest in digests}
 
 

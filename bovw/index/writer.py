@@ -221,7 +221,7 @@ class IndexWriter:
         meta = {key: value for key, value in self.meta.items() if key not in made_anew}
         if self._graph:
             written["graph"] = self._graph
-        elif "graph" in self.meta and not (self._renumbered or anew):
+        elif not self._renumbered and self._has_whole_graph():
             meta |= {key: self.meta[key] for key in ("graph", "graph_files")}
         meta["vocabulary"] = self.vocabulary_folder.name
         words = sorted(self.vocabulary_folder.iterdir())
@@ -232,6 +232,11 @@ class IndexWriter:
         sync_folder(self.folder)
         self._write(meta, [one.row for one in segments])
         self._clear_up()
+
+    def _has_whole_graph(self) -> bool:
+        folder = self.folder / str(self.meta.get("graph"))
+        digests = self.meta.get("graph_files", {})
+        return bool(digests) and all(file_sha256(folder / n) == d for n, d in digests.items())
 
     def _read(self) -> dict[str, Any]:
         """Read the catalog; return its meta."""
