@@ -793,9 +793,9 @@ def test_a_damaged_catalog_is_one_line(statement: str, copied: Path, image: Path
     [
         "segments/1/gaps.npy",
         "segments/1/offsets.npy",
-        "statistics/3/features.npy",
-        "names/3/ends.npy",
-        "names/3/text.npy",
+        "statistics/2/features.npy",
+        "names/2/ends.npy",
+        "names/2/text.npy",
         "vocabulary/words.npy",
         "vocabulary/projection.npy",
         "vocabulary/manifest.json",
