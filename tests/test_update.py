@@ -357,6 +357,14 @@ def test_an_empty_catalog_is_named(update: Updates) -> None:
         find_problems(update.folder)
 
 
+def test_a_damaged_list_of_columns_is_told(update: Updates) -> None:
+    update()
+    path = update.folder / FILE
+    path.write_bytes(path.read_bytes().replace(b"folder TEXT", b"fonder TEXT"))
+    with pytest.raises(FormatError, match="no such column: folder"):
+        find_problems(update.folder)
+
+
 # Any order of changes
 
 

@@ -225,11 +225,13 @@ class Catalog:
 
     def problems(self) -> list[str]:
         """Return what is wrong with the catalog's file, or with what it says."""
-        found = [row[0] for row in self._rows("PRAGMA integrity_check")]
-        if found == ["ok"]:
-            found = []
-        if not found and self.digest() != self.meta.get("digest"):
-            found = ["its content is not what was written"]
+        try:
+            found = [row[0] for row in self._rows("PRAGMA integrity_check")]
+            if found == ["ok"]:
+                same = self.digest() == self.meta.get("digest")
+                found = [] if same else ["its content is not what was written"]
+        except sqlite3.Error as error:
+            found = [str(error)]
         return [f"{self._folder / FILE} is damaged: {one}" for one in found]
 
     def _rows(self, query: str) -> list[Any]:
