@@ -82,7 +82,7 @@ NEVER = (
     "failed_next_runs", "leftovers", "workers_left", "hung",
     "absent", "crashes", "read_again", "wrong_answers", "errors",
     "states_never_committed", "not_told_to_wait", "not_let_in", "crashed", "missed_in_content",
-    "not_brought_back", "unguarded",
+    "sealed", "not_brought_back", "unguarded",
 )  # fmt: skip
 
 Rows = dict[str, str]
@@ -1176,12 +1176,16 @@ class Damage(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What `bovw check` and a query made of a damage: exit codes and what they printed."""
+    """What `bovw check` and a query made of a damage: exit codes and what they printed.
+
+    sealed  whether `bovw merge` took it for content, so that `bovw check` cannot find it any more
+    """
 
     damage: Damage
     check: tuple[int, str]
     query: tuple[int, str]
     answers: list[Any]
+    sealed: bool
 
 
 def try_damage(bench: Bench, flips: int) -> Counts:
@@ -1217,7 +1221,10 @@ def try_damage(bench: Bench, flips: int) -> Counts:
     counts["missed_in_content"] = sum(
         counts[kind]["missed"] for kind in counts if isinstance(counts[kind], dict)
     )
-    counts["repairs"] = repairs(bench, folder, work, rows, notes)
+    counts["sealed"] = sum(one.sealed for one in done)
+    notes += [f"sealed by a merge: {one.damage}" for one in done if one.sealed]
+    found = [one.damage for one in done if one.check[0]]
+    counts["repairs"] = repairs(bench, folder, sampled(found, bench.rng), rows, notes)
     counts["not_brought_back"] = counts["repairs"].pop("not_brought_back")
     counts["notes"] = notes
     return counts
@@ -1296,7 +1303,12 @@ def outcome(damage: Any, index: Path, queries: list[Path], scratch: Path) -> tup
     inflict(Damage(*damage), copy)
     query = in_process("query", *queries, "--index", copy, "--topk", 5, "--format", "jsonl")
     answers = [json.loads(line) for line in query[1].splitlines() if line.startswith("{")]
-    return in_process("check", "--index", copy), query, brief(answers)
+    check = in_process("check", "--index", copy)
+    # All else is made again by every commit.
+    original = damage[1] == FILE or damage[1].startswith("segments/")
+    merged = original and check[0] != 0 and in_process("merge", "--index", copy)[0] == 0
+    sealed = merged and in_process("check", "--index", copy)[0] == 0
+    return check, query, brief(answers), sealed
 
 
 def ask_files(index: Path, queries: list[Path]) -> list[Any]:
@@ -1314,9 +1326,11 @@ def summary(outcomes: list[Outcome], whole: list[Any], index: Path, notes: list[
     """Count what became of damages of one kind."""
     counts = Counter[str](dict.fromkeys(
         ("done", "found by check", "and the file named", "missed", "unused bytes of the catalog",
-         "answered", "answered as before", "refused", "crashed"), 0))  # fmt: skip
-    for damage, (check, told), (code, said), answers in outcomes:
+         "sealed by a merge", "answered", "answered as before", "refused", "crashed"),
+        0))  # fmt: skip
+    for damage, (check, told), (code, said), answers, sealed in outcomes:
         counts["done"] += 1
+        counts["sealed by a merge"] += sealed
         found = check != 0
         counts["found by check"] += found
         named = any(file and file in told for file in (damage.file, damage.other))
@@ -1324,6 +1338,7 @@ def summary(outcomes: list[Outcome], whole: list[Any], index: Path, notes: list[
         if found and not named:
             notes.append(f"not named: {damage}: {told.strip()[:300]}")
         if not found:
+            # Free space of SQLite: no row of any table has changed.
             harmless = damage.file == FILE and answers == whole
             counts["unused bytes of the catalog" if harmless else "missed"] += 1
             notes.append(f"not found: {damage}")
@@ -1338,25 +1353,41 @@ def summary(outcomes: list[Outcome], whole: list[Any], index: Path, notes: list[
     return dict(counts)
 
 
+def sampled(found: list[Damage], rng: random.Random, size: int = 40) -> list[Damage]:
+    """Take damages to repair, half of them to the catalog."""
+    catalog = [damage for damage in found if damage.file == FILE]
+    other = [damage for damage in found if damage.file != FILE]
+    return [d for group in (catalog, other) for d in rng.sample(group, min(size // 2, len(group)))]
+
+
 def repairs(bench: Bench, folder: Path, work: list[Damage], rows: Rows, notes: list[str]) -> Counts:
     """Repair a sample of damages by the commands that the messages name; compare the answers."""
     whole = answers_of(bench, folder / "index", rows)
     counts = Counter[str](dict.fromkeys(
         ("damages", "by --repair and index", "by index --vocab", "by a new index",
          "not_brought_back"), 0))  # fmt: skip
-    for number, damage in enumerate(bench.rng.sample(work, min(40, len(work)))):
+    for number, damage in enumerate(work):
         counts["damages"] += 1
         index = folder / "repaired" / str(number) / "index"
         shutil.copytree(folder / "index", index)
         inflict(damage, index)
         how, said = bring_back(bench, folder / "photos", index)
         counts[how] += 1
-        code, _ = in_process("check", "--index", index)
-        if code or answers_of(bench, index, rows) != whole:
+        if not same_again(bench, index, folder / "index", rows, whole):
             counts["not_brought_back"] += 1
             notes.append(f"not brought back: {damage}: {how}: {said.strip()[-300:]}")
         shutil.rmtree(index.parent)
     return dict(counts)
+
+
+def same_again(
+    bench: Bench, index: Path, model: Path, rows: Rows, whole: dict[str, list[Any]]
+) -> bool:
+    """Tell whether an index is whole, and is and answers as before it was damaged."""
+    if in_process("check", "--index", index)[0] or in_process("list", "--index", index)[0]:
+        return False
+    same_options = read_meta(index)["options"] == read_meta(model)["options"]
+    return same_options and rows_of(index) == rows and answers_of(bench, index, rows) == whole
 
 
 def answers_of(bench: Bench, index: Path, rows: Rows) -> dict[str, list[Any]]:

@@ -336,6 +336,27 @@ def test_what_follows_from_the_segments_is_made_again(
     assert answers(Index.open(update.folder), pictures[:3]) == whole
 
 
+@pytest.mark.parametrize("name", ["signatures.npy", "words.npy", FILE])
+def test_damage_is_not_taken_for_content(update: Updates, name: str) -> None:
+    """A merge gives new checksums, and only to what is whole."""
+    update()
+    if name == FILE:
+        path = update.folder / FILE
+        path.write_bytes(path.read_bytes().replace(b"1.jpg", b"7.jpg"))
+    else:
+        spoil(next(update.folder.rglob(name)))
+    before = find_problems(update.folder)
+    assert before
+    try:
+        with IndexWriter.open(update.folder) as opened:
+            opened.remove("0.jpg")
+            opened.compact()
+            opened.commit()
+    except FormatError as error:
+        assert name in str(error)
+    assert find_problems(update.folder) == before
+
+
 def test_a_damaged_graph_is_left_out(update: Updates) -> None:
     update()
     for damaged in (False, True):

@@ -224,8 +224,9 @@ class IndexWriter:
         elif not self._renumbered and self._has_whole_graph():
             meta |= {key: self.meta[key] for key in ("graph", "graph_files")}
         meta["vocabulary"] = self.vocabulary_folder.name
-        words = sorted(self.vocabulary_folder.iterdir())
-        meta["vocabulary_files"] = {path.name: file_sha256(path) for path in words}
+        if anew or "vocabulary_files" not in meta:
+            words = sorted(self.vocabulary_folder.iterdir())
+            meta["vocabulary_files"] = {path.name: file_sha256(path) for path in words}
         for kind, arrays in written.items():
             meta[kind] = f"{kind}/{number}"
             meta[f"{kind}_files"] = arrays.save(self.folder / meta[kind])
@@ -242,6 +243,8 @@ class IndexWriter:
         """Read the catalog; return its meta."""
         catalog = Catalog(self.folder)
         try:
+            for problem in catalog.problems():
+                raise FormatError(f"{problem}: delete the folder and index the images again")
             for held in catalog.segments():
                 self._segments[held.id] = Live(held, [None] * held.images)
             self.rows = {row.name: row for row in catalog.images()}
@@ -338,6 +341,12 @@ class IndexWriter:
         self._renumbered = True
         if not any(any(one.slots) for one in old):
             return
+        # With checksums of its own, what is damaged would pass for what was written.
+        for one in old:
+            for name, digest in one.row.files.items():
+                path = self.folder / "segments" / str(one.row.id) / name
+                if file_sha256(path) != digest:
+                    raise damaged_file(path, "it is not what was written")
         merged = merge([self._opened(one) for one in old], [one.live for one in old])
         self._save(merged, [slot for one in old for slot in one.slots if slot])
 
