@@ -57,11 +57,12 @@ from bovw.cli import cli
 from bovw.errors import BovwError
 from bovw.features import describe, describe_query
 from bovw.guard import Casualty, guarded
-from bovw.images import find_images, read_picture, size_and_time
+from bovw.images import find_images, size_and_time
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import FILE, ImageRow, read_meta
 from bovw.index.lock import LOCK_FILE, NOTE_FILE, WriterLock
 from bovw.options import FeatureOptions, SearchOptions
+from bovw.pictures import read_picture
 from bovw.plan import plan_update
 from bovw.records import Box, Features, Words
 from bovw.results import printable

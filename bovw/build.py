@@ -15,13 +15,14 @@ import numpy as np
 from bovw.errors import BovwError, FormatError, ImageError
 from bovw.features import describe
 from bovw.guard import Casualty, guarded
-from bovw.images import ImageFile, read_picture, sha256, size_and_time
+from bovw.images import ImageFile, sha256, size_and_time
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow, read_meta
 from bovw.index.reader import damaged_among, vocabulary_files
 from bovw.index.writer import check_free
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.parallel import Progress, sensible_jobs, silent
+from bovw.pictures import read_picture
 from bovw.plan import Plan, plan_update
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary

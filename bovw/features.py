@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bovw.images import Picture, check_region, read_picture, reduce_pixels
 from bovw.memory import keep_freed_memory
 from bovw.options import FeatureOptions
+from bovw.pictures import Picture, check_region, read_picture, reduce_pixels
 from bovw.records import Box, Bytes, Features, Floats
 
 # The features with the strongest response, out of which fewer are kept: as many as the default.

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from bovw.errors import ImageError
 from bovw.features import describe_all
-from bovw.images import read_picture
 from bovw.index import Index, IndexWriter
 from bovw.index.graph import Graph
 from bovw.parallel import Progress, in_order, sensible_jobs, silent
+from bovw.pictures import read_picture
 from bovw.records import Box, Features, Words
 from bovw.search import Searcher
 from bovw.verification import Verified

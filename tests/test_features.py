@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bovw.features import describe, spread
-from bovw.images import Picture, read_picture
 from bovw.options import FeatureOptions
+from bovw.pictures import Picture, read_picture
 from bovw.records import Features
 from bovw.synthetic import Collection
 

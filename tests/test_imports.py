@@ -16,10 +16,10 @@ import bovw
 PACKAGE = Path(bovw.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-STAGES = ("images", "features", "vocab", "index", "ranking", "verification", "results")
+STAGES = ("images", "pictures", "features", "vocab", "index", "ranking", "verification", "results")
 SHARED = {"records", "options", "errors", "parallel", "memory", "jit", "kernels"}
-# Stage 2 describes the Picture that stage 1 decodes, and opens queries by itself.
-EXCEPTIONS = {"features": {"images"}}
+# Stage 1 is two files; stage 2 describes the Picture that it decodes, and opens queries by itself.
+EXCEPTIONS = {"pictures": {"images"}, "features": {"pictures"}}
 # What looks at a whole run leaves joining these to search.
 JOINED_BY_SEARCH = {"ranking", "verification"}
 HOMES = {

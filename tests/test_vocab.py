@@ -13,8 +13,8 @@ import pytest
 
 from bovw.errors import FormatError
 from bovw.features import describe
-from bovw.images import read_picture
 from bovw.options import VocabularyOptions
+from bovw.pictures import read_picture
 from bovw.records import Bytes, Features, Floats, Ints
 from bovw.synthetic import Collection
 from bovw.vocab import Vocabulary, store, train
