@@ -61,7 +61,7 @@ for image in sys.argv[2:]:
     scores = searcher.score(words)
     ranking = searcher.rank(scores, searcher.options.rerank)
     done("score")
-    verified = searcher.verify(described.keypoints, words, region, ranking)
+    verified = searcher.verify(described.keypoints, words, region, ranking.images)
     confirmed = [one for one in verified if one.confirmed]
     done("verify")
     best = verified[: searcher.options.expand]

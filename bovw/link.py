@@ -95,7 +95,7 @@ def _compare(folder: Path, keep: int | None, image: int) -> Compared | ImageErro
     words = searcher.vocabulary.assign(features, searcher.options.words)
     ranking = searcher.rank(searcher.score(words))
     whole = Box(0, 0, picture.width, picture.height)
-    verified = searcher.verify(features.keypoints, words, whole, ranking)
+    verified = searcher.verify(features.keypoints, words, whole, ranking.images)
     confirmed = [v for v in verified if v.confirmed and v.image != image]
     neighbours = [(index.names[v.image], v.evidence) for v in confirmed]
     if keep is None:

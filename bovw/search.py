@@ -16,7 +16,7 @@ from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.parallel import available_jobs
 from bovw.ranking import SCORINGS
-from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Postings, Ranking, Words
+from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Ints, Postings, Ranking, Words
 from bovw.verification import Verified, verify_images
 from bovw.vocab import Vocabulary
 
@@ -90,14 +90,10 @@ class Searcher:
         self, features: Features, region: Box, topk: int | None = None
     ) -> list[Hit]:
         """Return the `topk` best for features as `describe_query` returns them; None for all."""
-        if not len(features):
-            raise QueryError("the query has no features: give a larger or a less uniform part")
-        # Several words for TF-IDF, too: the wider search finds the nearest more surely.
-        words = self.vocabulary.assign(features, self.options.words, available_jobs())
-        words = affordable(words, self.index.segments)
+        words = affordable(self._words(features), self.index.segments)
         scores = self.score(words)
-        ranking = self.rank(scores, self.options.rerank)
-        verified = self.verify(features.keypoints, words, region, ranking)
+        candidates = self.rank(scores, self.options.rerank).images[: self.options.rerank]
+        verified = self.verify(features.keypoints, words, region, candidates)
         confirmed = [v for v in verified if v.confirmed]
         scores_after = scores
         if verified and self.options.expand and self.index.features <= MOST_POSTINGS:
@@ -113,19 +109,18 @@ class Searcher:
         scoring = SCORINGS[self.options.scoring]
         return scoring(words, self.index.segments, self.index.statistics, self.options)
 
-    def verify(
-        self, keypoints: Floats, words: Words, region: Box, ranking: Ranking
-    ) -> list[Verified]:
-        """Verify the best of a ranking, for features of which `words` has several words each."""
-        return verify_images(
-            keypoints,
-            words,
-            region,
-            self.index.segments,
-            ranking.images[: self.options.rerank],
-            self.index.statistics.weights,
-            self.options,
-        )
+    def verify(self, keypoints: Floats, words: Words, region: Box, images: Ints) -> list[Verified]:
+        """Verify images by their numbers, for features of which `words` has several words each."""
+        segments, weights = self.index.segments, self.index.statistics.weights
+        return verify_images(keypoints, words, region, segments, images, weights, self.options)
+
+    def compare(self, features: Features, region: Box, images: Sequence[int]) -> list[Verified]:
+        """Return how images, by their numbers, agree with a query: those of which enough does.
+
+        The same agreement that a search finds which has them among its best.
+        """
+        words = affordable(self._words(features), self.index.segments)
+        return self.verify(features.keypoints, words, region, np.array(images, np.int32))
 
     def rank(self, scores: Floats, count: int | None = None) -> Ranking:
         """Return the `count` best images, or all, by descending score."""
@@ -137,6 +132,12 @@ class Searcher:
         order = np.lexsort((self.index.names.order[images], -scores[images]))[:count]
         best = images[order].astype(np.int32)
         return Ranking(best, scores[best])
+
+    def _words(self, features: Features) -> Words:
+        if not len(features):
+            raise QueryError("the query has no features: give a larger or a less uniform part")
+        # Several words for TF-IDF, too: the wider search finds the nearest more surely.
+        return self.vocabulary.assign(features, self.options.words, available_jobs())
 
     def _hits(
         self, ranking: Ranking, scores: Floats, verified: list[Verified], region: Box

@@ -79,7 +79,9 @@ def found_in(index: Index) -> dict[str, tuple[str, float, int]]:
         width, height = segment.sizes[number].tolist()
         region = Box(0, 0, width, height)
         keypoints = segment.keypoints(postings, number).astype(np.float32)
-        verified = {v.image: v.inliers for v in searcher.verify(keypoints, words, region, ranking)}
+        verified = {
+            v.image: v.inliers for v in searcher.verify(keypoints, words, region, ranking.images)
+        }
         score = round(float(scores[other]), 3)
         found[index.names[image]] = (index.names[other], score, verified.get(other, 0))
     return found

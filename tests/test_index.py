@@ -299,6 +299,16 @@ def test_names_come_back_as_they_were(tmp_path: Path) -> None:
     assert [index.names[i] for i in ordered] == sorted(ODD_NAMES)
 
 
+@given(st.lists(st.text("aAb/.é\udcff", min_size=1), unique=True), st.text("aAb/é", min_size=1))
+def test_names_are_found_and_searched(names: list[str], part: str) -> None:
+    kept = Names.of([*(("/A/b/", name) for name in names), ("", "")])
+    assert [kept.find(name) for name in names] == list(range(len(names)))
+    assert kept.find("") is None and kept.find("another") is None
+    assert (part in names) == (kept.find(part) is not None)
+    held = [os.fsencode(part).lower() in os.fsencode(name).lower() for name in names]
+    assert kept.containing(part).tolist() == [*held, False]
+
+
 # Commits
 
 

@@ -24,7 +24,7 @@ from bovw.records import Box
 
 # setting: the labels that are positives, the labels that are ignored
 Settings = Mapping[str, tuple[Sequence[str], Sequence[str]]]
-CLASSIC: Settings = {"all": (("ok",), ("junk",))}
+CLASSIC: Settings = {"all": (("good", "ok"), ("junk",))}
 REVISITED: Settings = {
     "easy": (("easy",), ("junk", "hard")),
     "medium": (("easy", "hard"), ("junk",)),
@@ -58,6 +58,7 @@ class Query:
     judgements  one a setting. A query that must not find itself is its own junk; one without
                 positives is left out of that setting's mean
     group       the landmark, whose queries are not independent; the query's own id where none is
+    labels      what the truth calls the images that it names: "good", "ok", "junk", "easy", "hard"
     """
 
     id: str
@@ -65,6 +66,7 @@ class Query:
     region: Box | None
     judgements: dict[str, Judgement]
     group: str
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def holidays(name: str, images: Path, truth: Path | None) -> Dataset:
     """Return Holidays: file numbers that share their hundreds are a group, its first the query."""
     groups = _grouped(images, "", digits=6, size=100, needed=1)
     queries = tuple(
-        Query(_stem(image), image, None, {"all": judgement}, _stem(image))
+        Query(_stem(image), image, None, {"all": judgement}, _stem(image), _all_ok(judgement))
         for image, *others in groups
         for judgement in [Judgement(frozenset(others), frozenset({image}))]
     )
@@ -150,7 +152,7 @@ def ukbench(name: str, images: Path, truth: Path | None) -> Dataset:
     """Return UKBench: four consecutive numbers are a group, and every image asks for its own."""
     groups = _grouped(images, "ukbench", digits=5, size=4, needed=4)
     queries = tuple(
-        Query(_stem(image), image, None, {"all": judgement}, _stem(members[0]))
+        Query(_stem(image), image, None, {"all": judgement}, _stem(members[0]), _all_ok(judgement))
         for members in groups
         for judgement in [Judgement(frozenset(members), frozenset())]
         for image in members
@@ -187,7 +189,9 @@ def _queries(truth: Truth, paths: Mapping[str, str], settings: Settings) -> tupl
     """Return the truth's queries with every name replaced by its path."""
 
     def judgement(query: JudgedQuery, *sides: Sequence[str]) -> Judgement:
-        named = (frozenset().union(*(query.labels[label] for label in side)) for side in sides)
+        named = (
+            frozenset().union(*(query.labels.get(label, ()) for label in side)) for side in sides
+        )
         return Judgement(*(frozenset(paths[name] for name in names) for names in named))
 
     return tuple(
@@ -197,9 +201,14 @@ def _queries(truth: Truth, paths: Mapping[str, str], settings: Settings) -> tupl
             query.region,
             {setting: judgement(query, *sides) for setting, sides in settings.items()},
             query.group,
+            {paths[name]: label for label, names in query.labels.items() for name in names},
         )
         for query in truth.queries
     )
+
+
+def _all_ok(judgement: Judgement) -> dict[str, str]:
+    return dict.fromkeys(judgement.positives, "ok")
 
 
 def _stem(path: str) -> str:

@@ -82,7 +82,7 @@ def find_truth(patterns: Sequence[str], images: Path, truth: Path | None) -> Pat
 def read_official(path: Path, labels: Sequence[str]) -> Truth:
     """Read a folder of `*_query.txt`, `_good`, `_ok`, `_junk` files or a `gnd_*.pkl`.
 
-    `labels` are those that the pickle must have; text gives "ok" (good and ok merged) and "junk".
+    `labels` are those that the pickle must have; text gives "good", "ok" and "junk".
     """
     return read_text(path) if path.is_dir() else read_pickle(path, labels)
 
@@ -137,7 +137,7 @@ def _text_query(path: Path) -> JudgedQuery:
         frozenset(_words(path.with_name(f"{topic}_{label}.txt")))
         for label in ("good", "ok", "junk")
     )
-    return _official_query(image, corners, {"ok": good | ok, "junk": junk})
+    return _official_query(image, corners, {"good": good, "ok": ok, "junk": junk})
 
 
 def _words(path: Path) -> list[str]:

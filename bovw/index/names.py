@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,6 +51,29 @@ class Names(Arrays, Sequence[str]):
 
     def __getitem__(self, image: int) -> str:  # type: ignore[override]
         return self._parts(image)[1]
+
+    @cached_property
+    def by_name(self) -> Ints:
+        """The images' numbers in the order of their names; removed ones come first."""
+        return np.argsort(self.order).astype(np.int32)
+
+    def find(self, name: str) -> int | None:
+        """Return the number of the image that is called `name`; None where there is none."""
+        place = bisect_left(self.by_name, name, key=self.__getitem__)
+        if not name or place == len(self) or self[self.by_name[place]] != name:
+            return None
+        return int(self.by_name[place])
+
+    def containing(self, part: str) -> npt.NDArray[np.bool_]:
+        """Tell which names hold `part`, whatever the case of its ASCII letters: bool [images]."""
+        wanted = os.fsencode(part).lower()
+        # In one go over all texts, which hold the folders, too; with overlapping matches.
+        found = re.finditer(b"(?=%s)" % re.escape(wanted), self.text.data, re.IGNORECASE)
+        places = np.array([match.start() for match in found], np.int64)
+        held = np.zeros(len(self), np.bool_)
+        for image in np.unique(np.searchsorted(self.ends, places, side="right")).tolist():
+            held[image] = wanted in os.fsencode(self[image]).lower()
+        return held
 
     def path(self, image: int) -> Path:
         """Return where an image lay when it was indexed."""
