@@ -50,28 +50,14 @@ def guarded(
     An item that crashes its process is tried once more. At most 3 * jobs items are taken ahead.
     Raises what the function raises, and BovwError where a worker process cannot start.
     """
-    # A process of loky's, unlike one of multiprocessing's, does not run a user's script again.
-    # Imported here because it takes a tenth of a second, which a query need not wait for.
-    from joblib.externals.loky.backend import get_context
-
-    context = get_context("loky")
-    workers = [_Worker(context, function, limit) for _ in range(jobs)]
-    idle: LifoQueue[_Worker[T, R]] = LifoQueue()
-    for worker in workers:
-        idle.put(worker)
-
-    def run(item: T) -> R | Casualty[T]:
-        worker = idle.get()
-        try:
-            return worker.run(item)
-        finally:
-            idle.put(worker)
-
+    crew = Crew(function, jobs, limit)
     threads = ThreadPoolExecutor(jobs)
     upcoming = iter(items)
     waiting: deque[tuple[T, Future[R | Casualty[T]]]] = deque()
     try:
-        waiting.extend((item, threads.submit(run, item)) for item in islice(upcoming, 3 * jobs))
+        waiting.extend(
+            (item, threads.submit(crew.run, item)) for item in islice(upcoming, 3 * jobs)
+        )
         while waiting:
             item, future = waiting.popleft()
             result = future.result()
@@ -79,15 +65,50 @@ def guarded(
                 # The system may have killed it because all together used up the memory: on its
                 # own it may get through.
                 wait([other for _, other in waiting])
-                result = threads.submit(run, item).result()
-            waiting.extend((item, threads.submit(run, item)) for item in islice(upcoming, 1))
+                result = threads.submit(crew.run, item).result()
+            waiting.extend((item, threads.submit(crew.run, item)) for item in islice(upcoming, 1))
             yield result
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.stop()
+        crew.stop()
         threads.shutdown()
-        for worker in workers:
+        crew.end()
+
+
+class Crew(Generic[T, R]):
+    """Some processes that run one function on an item at a time each, for callers in any thread."""
+
+    def __init__(self, function: Callable[[T], R], jobs: int, limit: float) -> None:
+        """Prepare `jobs` processes that may take `limit` seconds for an item; see `guarded`."""
+        # A process of loky's, unlike one of multiprocessing's, does not run a user's script again.
+        # Imported here because it takes a tenth of a second, which a query need not wait for.
+        from joblib.externals.loky.backend import get_context
+
+        context = get_context("loky")
+        self._workers = [_Worker(context, function, limit) for _ in range(jobs)]
+        self._idle: LifoQueue[_Worker[T, R]] = LifoQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+
+    def run(self, item: T) -> R | Casualty[T]:
+        """Return `function(item)`, or a casualty; waits for a process that has nothing to do.
+
+        Raises what the function raises, and BovwError where a process cannot start.
+        """
+        worker = self._idle.get()
+        try:
+            return worker.run(item)
+        finally:
+            self._idle.put(worker)
+
+    def stop(self) -> None:
+        """End the processes, from any thread and for good; what they work on is lost."""
+        for worker in self._workers:
+            worker.stop()
+
+    def end(self) -> None:
+        """Wait until they have ended, once nothing runs any more."""
+        for worker in self._workers:
             worker.end()
 
 

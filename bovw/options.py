@@ -78,3 +78,18 @@ class SearchOptions:
     augment: bool = True
     # Effective inliers, spread over as many places, that confirm an image.
     min_inliers: int = 4
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """The web page and the REST API."""
+
+    # Searches that work at a time, and that wait for their turn; more are told to come again.
+    working: int = 2
+    waiting: int = 32
+    # Bytes of a picture that is given.
+    upload_bytes: int = 50_000_000
+    # Seconds that a picture may take to come, and then to be read.
+    limit: float = 20.0
+    # Bytes kept on disk, of given pictures and of thumbnails each.
+    cache_bytes: int = 1_000_000_000

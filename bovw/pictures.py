@@ -23,8 +23,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 250_000_000
 MIN_SIDE = 16
 
-_TOO_LARGE = f"too large: more than {MAX_PIXELS // 10**6} megapixels"
-
 # What makes a picture upright, by its EXIF orientation.
 _TURNS: dict[int, Callable[[Bytes], Bytes]] = {
     1: lambda p: p,
@@ -54,22 +52,25 @@ class Picture:
     height: int
 
 
-def read_picture(path: Path, max_size: int, colours: bool = False) -> Picture:
+def read_picture(
+    path: Path, max_size: int, colours: bool = False, max_pixels: int = MAX_PIXELS
+) -> Picture:
     """Decode an image upright, its longest side reduced to `max_size` pixels at most.
 
-    The format is told by the content. Raises ImageError with the reason, without the file's name.
+    The format is told by the content. Raises ImageError with the reason, without the file's name;
+    one with more than `max_pixels` is refused before it is decoded.
     """
     with opened(path) as file, _quiet_pillow():
         if os.fstat(file.fileno()).st_size == 0:
             raise ImageError("empty file")
         try:
-            return _decode(file, max_size, "RGB" if colours else "L")
+            return _decode(file, max_size, "RGB" if colours else "L", max_pixels)
         except ImageError:
             raise
         except UnidentifiedImageError:
             raise ImageError("not a readable JPEG, PNG, WebP, TIFF or BMP image") from None
         except Image.DecompressionBombError:
-            raise ImageError(_TOO_LARGE) from None
+            raise _too_large(max_pixels) from None
         except Exception as error:  # Pillow's plugins raise nearly anything on malformed data
             raise ImageError(f"cannot be decoded: {first_line(error)}") from error
 
@@ -112,10 +113,10 @@ def _quiet_pillow() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _decode(file: BufferedReader, max_size: int, mode: str) -> Picture:
+def _decode(file: BufferedReader, max_size: int, mode: str, max_pixels: int) -> Picture:
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
-        _check_size(width, height)
+        _check_size(width, height, max_pixels)
         # JPEG: libjpeg decodes a fraction of the size that is no less than wanted, of luma alone
         # where that is enough.
         drafted = image.draft(mode, _fit(width, height, max_size))
@@ -131,11 +132,15 @@ def _decode(file: BufferedReader, max_size: int, mode: str) -> Picture:
     return Picture(np.ascontiguousarray(pixels), scale, width, height)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(_TOO_LARGE)
+def _check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    if width * height > max_pixels:
+        raise _too_large(max_pixels)
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"too small: {width} x {height} pixels, a side of {MIN_SIDE} is needed")
+
+
+def _too_large(max_pixels: int) -> ImageError:
+    return ImageError(f"too large: more than {max_pixels // 10**6} megapixels")
 
 
 def _fit(width: int, height: int, max_size: int) -> tuple[int, int]:

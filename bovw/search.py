@@ -14,9 +14,10 @@ from bovw.expansion import expand
 from bovw.features import describe_query
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
+from bovw.outline import carry
 from bovw.parallel import available_jobs
 from bovw.ranking import SCORINGS
-from bovw.records import Box, Bytes, Doubles, Features, Floats, Hit, Ints, Postings, Ranking, Words
+from bovw.records import Box, Bytes, Features, Floats, Hit, Ints, Postings, Ranking, Words
 from bovw.verification import Verified, verify_images
 from bovw.vocab import Vocabulary
 
@@ -60,6 +61,12 @@ class Searcher:
                 "`bovw index` restores it where --vocab gives that one"
             )
         return vocabulary
+
+    def asking(self, options: SearchOptions) -> Searcher:
+        """Return a searcher of the same index, with the same vocabulary, that asks otherwise."""
+        other = Searcher(self.index, options)
+        vars(other)["vocabulary"] = self.vocabulary
+        return other
 
     @property
     def feature_options(self) -> FeatureOptions:
@@ -166,14 +173,6 @@ class Searcher:
     def _hit(self, image: int, score: float) -> Hit:
         path = str(self.index.path(image))
         return Hit(rank=0, name=self.index.names[image], path=path, score=score)
-
-
-def carry(transform: Doubles, region: Box) -> Doubles:
-    """Return where a transform puts a region's corners: float64 [4, 2], clockwise from top left."""
-    x1, y1, x2, y2 = region
-    corners = np.array([[x1, y1, 1], [x2, y1, 1], [x2, y2, 1], [x1, y2, 1]])
-    carried = corners @ transform.T
-    return carried[:, :2] / carried[:, 2:]
 
 
 def affordable(words: Words, segments: Sequence[Postings]) -> Words:

@@ -55,6 +55,19 @@ def average_precision(
     return area / len(positives)
 
 
+def precision_recall(
+    ranking: Sequence[str], positives: AbstractSet[str], junk: AbstractSet[str] = frozenset()
+) -> list[tuple[float, float]]:
+    """Return recall and precision, both from 0 to 1, at every positive that the ranking has.
+
+    Raises ValueError where a name is ranked twice or where there are no positives.
+    """
+    return [
+        (found / len(positives), found / (rank + 1))
+        for found, rank in enumerate(_ranks(ranking, positives, junk), 1)
+    ]
+
+
 def precision_at(
     ranking: Sequence[str], positives: AbstractSet[str], junk: AbstractSet[str], k: int
 ) -> float:

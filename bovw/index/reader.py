@@ -38,7 +38,7 @@ class Index:
                 return
             except FormatError:
                 # A writer may have committed in between, and removed what it replaced.
-                if not self._is_outdated():
+                if not self.outdated():
                     raise
 
     @classmethod
@@ -92,6 +92,14 @@ class Index:
         """Return where an image lay when it was indexed."""
         return self.names.path(image)
 
+    def outdated(self) -> bool:
+        """Tell whether the index has changed since it was opened."""
+        catalog = Catalog(self.folder)
+        try:
+            return bool(catalog.meta.get("names") != self.meta["names"])
+        finally:
+            catalog.close()
+
     def files(self) -> dict[str, str]:
         """Return the SHA-256 of every file but the vocabulary's, by its path in the index."""
         return files_of(self.meta, self.segment_rows)
@@ -132,14 +140,6 @@ class Index:
         if not re.fullmatch(rf"{kind}/[0-9]+", place):
             raise damaged_file(self.folder / FILE, f"{kind} in {place}")
         return self.folder / place
-
-    def _is_outdated(self) -> bool:
-        """Tell whether the catalog has changed since it was read."""
-        catalog = Catalog(self.folder)
-        try:
-            return bool(catalog.meta.get("names") != self.meta["names"])
-        finally:
-            catalog.close()
 
     def _check_lengths(self) -> None:
         """Raise FormatError where arrays are longer or shorter than the catalog says."""

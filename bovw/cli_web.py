@@ -1,0 +1,105 @@
+"""The command that serves an index: serve."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from socket import SOCK_STREAM, create_server, getaddrinfo, socket
+from typing import TYPE_CHECKING
+
+import click
+
+from bovw.cli_common import say
+from bovw.cli_options import FOLDER, index_option, quiet_option
+from bovw.errors import BovwError, UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@click.command()
+@index_option
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="The address to listen at; 0.0.0.0 for all of this machine's.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True,
+              help="The port to listen at, 0 for any that is free.")  # fmt: skip
+@click.option("--cache", type=FOLDER, help="The folder that keeps thumbnails and pictures that "
+              "are searched with.  [default: bovw in the user's cache folder]")  # fmt: skip
+@click.option("--eval", "datasets", multiple=True, metavar="DATASET",
+              help="A data set, as `bovw eval` takes it, for the page that evaluates. May be "
+                   "repeated.")  # fmt: skip
+@click.option("--images", type=FOLDER, help="The folder that holds the data sets' pictures.")
+@click.option(
+    "--allow-write",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Let requests with the token add images, kept in FOLDER, and remove images.",
+)
+@click.option("--token", help="What such requests have to show; best set as BOVW_SERVE_TOKEN.")
+@quiet_option
+def serve(
+    index: Path, host: str, port: int, cache: Path | None, datasets: tuple[str, ...],
+    images: Path | None, allow_write: Path | None, token: str | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Serve a web page that searches an index, and its REST API.
+
+    Example: bovw serve --index bovw-index --port 8000
+    """
+    try:
+        import uvicorn
+
+        from bovw.web.app import create_app
+    except ModuleNotFoundError as error:
+        raise BovwError(
+            f"{error.name} is not installed, which serving needs: pip install 'bovw[web]'"
+        ) from error
+    if bool(allow_write) != bool(token):
+        raise UsageError("--allow-write and --token (BOVW_SERVE_TOKEN) need each other")
+    if datasets and not images:
+        raise UsageError("--eval needs --images, the folder that holds the pictures")
+    app = create_app(
+        index,
+        cache or default_cache(),
+        hosts=LOOPBACK if _is_loopback(host) else ("*",),
+        datasets=datasets,
+        images=images or Path(),
+        token=token,
+        additions=allow_write,
+    )
+    config = uvicorn.Config(app, host, port, log_level="warning", server_header=False)
+    listening = _listen(config)
+    address, port = listening.getsockname()[:2]
+    name = f"[{address}]" if ":" in address else address
+    say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
+    uvicorn.Server(config).run([listening])
+
+
+def _listen(config: uvicorn.Config) -> socket:
+    """Listen before anything is said; raises BovwError where that cannot be."""
+    found = getaddrinfo(config.host, config.port, type=SOCK_STREAM)
+    try:
+        return create_server(found[0][4][:2], family=found[0][0])
+    except OSError as error:
+        raise BovwError(
+            f"{config.host}:{config.port} cannot be listened at ({error.strerror}): "
+            "give another --host or --port"
+        ) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def default_cache() -> Path:
+    """Return bovw's folder in the user's cache folder (XDG Base Directory Specification)."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "bovw"
+
+
+COMMANDS = (serve,)

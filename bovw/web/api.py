@@ -1,0 +1,290 @@
+"""The REST API, version 1: it looks, and changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from bovw import __version__
+from bovw.errors import QueryError
+from bovw.options import SearchOptions, ServeOptions
+from bovw.outline import carry
+from bovw.ranking import SCORINGS
+from bovw.records import Box
+from bovw.web.engine import PICTURE, THUMBNAIL, Engine, Source
+from bovw.web.problems import Responses, responses
+from bovw.web.schemas import (
+    Asked,
+    Compared,
+    Defaults,
+    FoundImage,
+    Given,
+    Health,
+    ImagePage,
+    ImageRecord,
+    Info,
+    Limits,
+    Milliseconds,
+    SearchResult,
+)
+from bovw.web.state import Server, server_of
+
+TOPK, MOST_TOPK, MOST_RERANK, MOST_EXPAND, PAGE, MOST_PAGE = 20, 200, 1000, 200, 60, 500
+USUAL = SearchOptions()
+JPEG: Responses = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+UNKNOWN, UNUSABLE = HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
+LATER, LONG = HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT
+HUGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+# How a body of bytes is described in OpenAPI.
+BODY = {
+    "requestBody": {
+        "description": "A JPEG, PNG, WebP, TIFF or BMP file.",
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+router = APIRouter(prefix="/api/v1", responses=responses(UNUSABLE, LATER))
+Here = Annotated[Server, Depends(server_of)]
+QueryId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="A given picture's id.")]
+ImageId = Annotated[str, Path(max_length=6000, description="An indexed image's id.")]
+
+
+def search_options(
+    scoring: Annotated[
+        Literal["hamming", "tfidf", "asmk"], Query(description="How images are ranked first.")
+    ] = "hamming",
+    rerank: Annotated[
+        int, Query(ge=0, le=MOST_RERANK, description="Images of the ranking's top to verify.")
+    ] = USUAL.rerank,
+    expand: Annotated[
+        int, Query(ge=0, le=MOST_EXPAND, description="Verified images to ask again with.")
+    ] = USUAL.expand,
+) -> SearchOptions:
+    """Read how to search."""
+    return SearchOptions(scoring=scoring, rerank=rerank, expand=expand)
+
+
+def region_of(
+    region: Annotated[
+        str | None,
+        Query(description="x1,y1,x2,y2: the part of the picture that is meant, in its pixels."),
+    ] = None,
+) -> Box | None:
+    """Read a region; raises QueryError where it is none."""
+    if region is None:
+        return None
+    try:
+        x1, y1, x2, y2 = (float(part) for part in region.split(","))
+    except ValueError:
+        raise QueryError("a region is x1,y1,x2,y2 in pixels, like 10,20,300,400") from None
+    return Box(x1, y1, x2, y2)
+
+
+def source_of(
+    here: Here,
+    query: Annotated[str | None, Query(description="The id of a given picture.")] = None,
+    image: Annotated[str | None, Query(description="The id of an indexed image.")] = None,
+    name: Annotated[str | None, Query(description="The name of an indexed image.")] = None,
+) -> Source:
+    """Read what to search with."""
+    return here.engine.source(query, image, name)
+
+
+Options = Annotated[SearchOptions, Depends(search_options)]
+Region = Annotated[Box | None, Depends(region_of)]
+Asking = Annotated[Source, Depends(source_of)]
+TopK = Annotated[int, Query(ge=1, le=MOST_TOPK, description="Hits to return.")]
+
+
+@router.get("/info")
+def info(here: Here) -> Info:
+    """Tell what the index holds and what can be asked of it."""
+    index = here.engine.index
+    return Info(
+        version=__version__,
+        images=len(index),
+        features=index.features,
+        words=index.meta["words"],
+        bits=index.meta["bits"],
+        scorings=list(SCORINGS),
+        defaults=Defaults(
+            topk=TOPK, scoring=USUAL.scoring, rerank=USUAL.rerank, expand=USUAL.expand
+        ),
+        limits=Limits(
+            upload_bytes=here.engine.options.upload_bytes,
+            topk=MOST_TOPK,
+            rerank=MOST_RERANK,
+            expand=MOST_EXPAND,
+        ),
+        writable=here.token is not None,
+        evaluations=[] if here.evaluations is None else list(here.evaluations.datasets),
+    )
+
+
+@router.get("/health")
+def health(here: Here) -> Health:
+    """Tell that the index can be read."""
+    return Health(images=len(here.engine.index))
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE_PLAIN_0_0_4: {"schema": {"type": "string"}}}}},
+)
+def metrics(here: Here) -> Response:
+    """Return counters and times in Prometheus' text format."""
+    return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@router.post("/queries", status_code=201, openapi_extra=BODY, responses=responses(HUGE, LONG))
+async def give(request: Request, here: Here) -> Given:
+    """Give a picture to search with; the body is the file."""
+    async with here.gate.place():
+        source = await receive(request, here)
+        return await here.gate.run(partial(_given, here.engine, source))
+
+
+@router.get("/queries/{id}", responses=responses(UNKNOWN))
+async def given(id: QueryId, here: Here) -> Given:
+    """Describe a picture that was given."""
+    async with here.gate.place():
+        find = partial(here.engine.source, id, None, None)
+        return await here.gate.run(lambda: _given(here.engine, find()))
+
+
+@router.get("/queries/{id}/picture", response_class=Response, responses=JPEG | responses(UNKNOWN))
+async def given_picture(id: QueryId, here: Here) -> Response:
+    """Return a given picture, upright."""
+    return await jpeg(here, partial(here.engine.source, id, None, None), PICTURE)
+
+
+@router.get("/search", responses=responses(UNKNOWN))
+async def search(
+    here: Here, source: Asking, region: Region, options: Options, topk: TopK = TOPK
+) -> SearchResult:
+    """Search with a picture that was given, or with an indexed image by its id or name."""
+    async with here.gate.place():
+        work = partial(_search, here.engine, source, region, topk, options)
+        return await here.gate.run(work)
+
+
+@router.post("/search", openapi_extra=BODY, responses=responses(HUGE, LONG))
+async def give_and_search(
+    request: Request, here: Here, region: Region, options: Options, topk: TopK = TOPK
+) -> SearchResult:
+    """Give a picture and search with it in one go; the body is the file."""
+    async with here.gate.place():
+        source = await receive(request, here)
+        work = partial(_search, here.engine, source, region, topk, options)
+        return await here.gate.run(work)
+
+
+@router.get("/matches", responses=responses(UNKNOWN))
+async def matches(
+    here: Here,
+    source: Asking,
+    region: Region,
+    hit: Annotated[str, Query(description="The id of the indexed image to compare with.")],
+) -> Compared:
+    """Return the points on which a picture and an indexed image agree."""
+    async with here.gate.place():
+        return await here.gate.run(partial(_compare, here.engine, source, region, hit))
+
+
+@router.get("/images")
+def images(
+    here: Here,
+    offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_PAGE)] = PAGE,
+    contains: Annotated[str, Query(max_length=200, description="Part of the names.")] = "",
+) -> ImagePage:
+    """List the indexed images by name."""
+    index = here.engine.index
+    wanted = index.statistics.live
+    if contains:
+        wanted = wanted & index.names.containing(contains)
+    numbers = index.names.by_name[wanted[index.names.by_name]]
+    page = [ImageRecord.of(number, index) for number in numbers[offset : offset + limit].tolist()]
+    return ImagePage(total=len(numbers), offset=offset, images=page)
+
+
+@router.get("/images/{id}", responses=responses(UNKNOWN))
+def image(id: ImageId, here: Here) -> ImageRecord:
+    """Describe an indexed image."""
+    index = here.engine.index
+    return ImageRecord.of(here.engine.indexed(id, index), index)
+
+
+@router.get("/images/{id}/thumbnail", response_class=Response, responses=JPEG | responses(UNKNOWN))
+async def thumbnail(id: ImageId, here: Here) -> Response:
+    """Return a small JPEG of an indexed image, upright."""
+    return await jpeg(here, partial(here.engine.source, None, id, None), THUMBNAIL)
+
+
+@router.get("/images/{id}/picture", response_class=Response, responses=JPEG | responses(UNKNOWN))
+async def picture(id: ImageId, here: Here) -> Response:
+    """Return a JPEG of an indexed image, upright and large enough for a screen."""
+    return await jpeg(here, partial(here.engine.source, None, id, None), PICTURE)
+
+
+async def receive(request: Request, here: Server) -> Source:
+    """Take a picture from the request's body, within the limits of bytes and time."""
+    options: ServeOptions = here.engine.options
+    async with asyncio.timeout(options.limit):
+        id = await here.engine.given.receive(request.stream(), options.upload_bytes)
+    return here.engine.source(id, None, None)
+
+
+async def jpeg(here: Server, find: Callable[[], Source], side: int) -> Response:
+    """Show a picture; the headers have the sides of the original."""
+    async with here.showing.place():
+        content, width, height = await here.showing.run(lambda: here.engine.show(find(), side))
+    headers = {
+        "Cache-Control": "private, max-age=3600",
+        "X-Width": str(width),
+        "X-Height": str(height),
+    }
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+def _given(engine: Engine, source: Source) -> Given:
+    features = engine.describe(source)
+    return Given(id=source.id, width=features.width, height=features.height, features=len(features))
+
+
+def _search(
+    engine: Engine, source: Source, region: Box | None, topk: int, options: SearchOptions
+) -> SearchResult:
+    answer = engine.search(source, region, topk, options)
+    return SearchResult(
+        query=Asked.of(source, answer.features),
+        region=None if region is None else list(region),
+        milliseconds=Milliseconds(
+            describe=1e3 * answer.describe_seconds, search=1e3 * answer.search_seconds
+        ),
+        hits=[FoundImage.of(hit, answer.index) for hit in answer.hits],
+    )
+
+
+def _compare(engine: Engine, source: Source, region: Box | None, hit: str) -> Compared:
+    index, number, features, verified = engine.compare(source, region, hit)
+    part = region or Box(0, 0, features.width, features.height)
+    return Compared(
+        query=Asked.of(source, features),
+        hit=ImageRecord.of(number, index),
+        inliers=verified.inliers if verified else 0,
+        transform=verified.transform.tolist() if verified else None,
+        box=carry(verified.transform, part).tolist() if verified else None,
+        points=verified.points.round(1).tolist() if verified else [],
+    )

@@ -1,0 +1,119 @@
+"""The web application: routes, limits and headers put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bovw import __version__
+from bovw.options import ServeOptions
+from bovw.web import api, evaluation_api, writing
+from bovw.web.engine import Engine
+from bovw.web.evaluations import Evaluations
+from bovw.web.gate import Gate
+from bovw.web.metrics import Measured, Metrics
+from bovw.web.problems import Unexpected, answer_with_problems
+from bovw.web.state import Server
+
+STATIC = Path(__file__).parent / "static"
+# Pictures that are decoded to be shown at a time, and that wait: a page asks for many at once.
+SHOWING, WAITING_TO_SHOW = 4, 500
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# Swagger's page starts itself by a script of its own text.
+DOCS_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'").replace(
+    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+)
+
+
+def create_app(
+    index: Path,
+    cache: Path,
+    options: ServeOptions = ServeOptions(),
+    hosts: Sequence[str] = ("*",),
+    datasets: Sequence[str] = (),
+    images: Path = Path(),
+    token: str | None = None,
+    additions: Path | None = None,
+) -> FastAPI:
+    """Return the application that serves an index.
+
+    index      its folder
+    cache      a folder for pictures that are given and for thumbnails
+    hosts      names that a request may call the server by; others, which a foreign page may have
+               pointed here, are refused
+    datasets   to evaluate; their pictures are below `images`
+    token      lets a request add images, which are kept in `additions`, and remove them
+
+    Raises FormatError where the index cannot be opened, DatasetError for data sets.
+    """
+    engine = Engine(index, cache, options)
+    gate = Gate(options.working, options.waiting)
+    evaluations = Evaluations(engine, datasets, images) if datasets else None
+    server = Server(
+        engine,
+        gate,
+        Gate(SHOWING, WAITING_TO_SHOW),
+        Metrics(lambda: len(engine.index), lambda: gate.taken),
+        evaluations,
+        token,
+        additions,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        if evaluations:
+            evaluations.stop()
+        engine.close()
+
+    app: FastAPI = FastAPIOffline(
+        title="bovw", version=__version__, redoc_url=None, lifespan=lifespan
+    )
+    app.state.server = server
+    for part in (api, evaluation_api, writing):
+        app.include_router(part.router)
+    app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
+    answer_with_problems(app)
+    app.add_middleware(Unexpected)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(Guarding)
+    app.add_middleware(Measured, metrics=server.metrics)
+    return app
+
+
+class Guarding:
+    """Puts the headers on every answer that keep a browser from running what is not the page's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if scope["path"] == "/docs":
+                    headers["Content-Security-Policy"] = DOCS_POLICY
+            await send(message)
+
+        await self.app(scope, receive, sending if scope["type"] == "http" else send)

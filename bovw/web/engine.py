@@ -1,0 +1,223 @@
+"""What the server does, without HTTP: it searches and compares, on an index that may change."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import struct
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from bovw.errors import BovwError, ImageError, QueryError
+from bovw.index import Index
+from bovw.options import FeatureOptions, SearchOptions, ServeOptions
+from bovw.parallel import available_jobs
+from bovw.pictures import check_region
+from bovw.records import Box, Features, Hit
+from bovw.search import Searcher
+from bovw.verification import Verified
+from bovw.web.reader import Reader
+from bovw.web.store import Store
+
+# Longest sides in pixels of pictures that are shown.
+THUMBNAIL, PICTURE = 320, 1600
+# Pictures whose features are kept, half a megabyte each, so that they can be asked with again.
+DESCRIBED = 64
+
+
+class UnknownError(BovwError):
+    """There is no such image, or it is no longer kept."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture that is asked with: one of the index, or one that was given, whose name is None."""
+
+    id: str
+    name: str | None
+    path: Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A search's hits, with what they were asked by and the seconds that it took."""
+
+    source: Source
+    features: Features
+    index: Index
+    hits: list[Hit]
+    describe_seconds: float
+    search_seconds: float
+
+
+class Engine:
+    """Answers requests from any number of threads."""
+
+    def __init__(self, folder: Path, cache: Path, options: ServeOptions = ServeOptions()) -> None:
+        """Open the index in `folder`, and keep pictures and thumbnails below `cache`.
+
+        Raises FormatError where the index cannot be opened.
+        """
+        self.options = options
+        self.given = Store(cache / "pictures", options.cache_bytes)
+        self._shown = Store(cache / "thumbnails", options.cache_bytes)
+        self._reader = Reader(available_jobs(), options.limit)
+        self._described: OrderedDict[tuple[Path, str, FeatureOptions], Features] = OrderedDict()
+        self._lock = threading.Lock()
+        self._searcher = Searcher(Index.open(folder))
+
+    def start(self) -> None:
+        """Load what the first search would wait for."""
+        self._reader.start()
+        _ = self._searcher.vocabulary
+
+    def close(self) -> None:
+        """End the processes."""
+        self._reader.close()
+
+    def searcher(self, options: SearchOptions = SearchOptions()) -> Searcher:
+        """Return a searcher of the index as it is now."""
+        with self._lock:
+            if self._searcher.index.outdated():
+                self._searcher = Searcher(Index.open(self._searcher.index.folder))
+            current = self._searcher
+        return current.asking(options)
+
+    @property
+    def index(self) -> Index:
+        """The index as it is now."""
+        return self.searcher().index
+
+    def indexed(self, id: str, index: Index) -> int:
+        """Return an image's number in an index by its id; raises UnknownError."""
+        return self.named(name_of(id), index)
+
+    def named(self, name: str, index: Index) -> int:
+        """Return an image's number in an index by its name; raises UnknownError."""
+        image = index.names.find(name)
+        if image is None:
+            raise UnknownError("the index has no such image: it may have been removed")
+        return image
+
+    def source(self, query: str | None, image: str | None, name: str | None) -> Source:
+        """Return the picture that is asked with, by exactly one of three: its id or its name.
+
+        Raises QueryError for none or several, UnknownError for one that is not there.
+        """
+        if [query, image, name].count(None) != 2:
+            raise QueryError("give one of query, image and name to search with")
+        if query is not None:
+            path = self.given.find(query)
+            if path is None:
+                raise UnknownError("this picture is no longer kept: give it again")
+            return Source(query, None, path)
+        index = self.index
+        number = self.named(name if name is not None else name_of(image or ""), index)
+        return Source(id_of(index.names[number]), index.names[number], index.path(number))
+
+    def describe(self, source: Source) -> Features:
+        """Return the features of the whole picture; raises ImageError with its name."""
+        try:
+            options = self._searcher.feature_options
+            key = (source.path, _stamp(source.path, source.name), options)
+            with self._lock:
+                if key in self._described:
+                    self._described.move_to_end(key)
+                    return self._described[key]
+            features = self._reader.describe(source.path, options)
+        except (ImageError, OSError) as error:
+            raise _unreadable(source.name, error) from error
+        with self._lock:
+            self._described[key] = features
+            while len(self._described) > DESCRIBED:
+                self._described.popitem(last=False)
+        return features
+
+    def search(
+        self, source: Source, region: Box | None, topk: int, options: SearchOptions
+    ) -> Answer:
+        """Search with a picture, or a part of it in its pixels."""
+        start = time.perf_counter()
+        features = self.describe(source)
+        described = time.perf_counter()
+        part, box = _cut(features, region)
+        searcher = self.searcher(options)
+        hits = searcher.search_features(part, box, topk)
+        seconds = described - start, time.perf_counter() - described
+        return Answer(source, features, searcher.index, hits, *seconds)
+
+    def compare(
+        self, source: Source, region: Box | None, image: str
+    ) -> tuple[Index, int, Features, Verified | None]:
+        """Return an image of the index by its number, and how a picture agrees with it, if so."""
+        searcher = self.searcher()
+        number = self.indexed(image, searcher.index)
+        features = self.describe(source)
+        part, box = _cut(features, region)
+        found = searcher.compare(part, box, [number])
+        return searcher.index, number, features, found[0] if found else None
+
+    def show(self, source: Source, side: int) -> tuple[bytes, int, int]:
+        """Return a picture as an upright JPEG of at most `side` pixels, and its own two sides."""
+        path, name = source.path, source.name
+        try:
+            stamp = f"{_stamp(path, name)} {side} "
+            key = hashlib.sha256(stamp.encode() + os.fsencode(path)).hexdigest()
+            kept = self._shown.find(key)
+            content = kept.read_bytes() if kept else b""
+            if len(content) <= _SIDES.size:
+                jpeg, width, height = self._reader.shrink(path, side)
+                content = _SIDES.pack(width, height) + jpeg
+                self._shown.put(key, content)
+        except (ImageError, OSError) as error:
+            raise _unreadable(name, error) from error
+        width, height = _SIDES.unpack_from(content)
+        return content[_SIDES.size :], width, height
+
+
+# A shown picture's own width and height, in front of its JPEG.
+_SIDES = struct.Struct("<II")
+
+
+def id_of(name: str) -> str:
+    """Return what an image is called in addresses: its name's bytes, whatever they are."""
+    return base64.urlsafe_b64encode(os.fsencode(name)).decode().rstrip("=")
+
+
+def name_of(id: str) -> str:
+    """Return the name that `id_of` made an id of; raises UnknownError for anything else."""
+    try:
+        name = os.fsdecode(base64.b64decode(id + "=" * (-len(id) % 4), b"-_", validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise UnknownError("this is no id of an image") from error
+    if id_of(name) != id:
+        raise UnknownError("this is no id of an image")
+    return name
+
+
+def shown(name: str) -> str:
+    """Return a name as text, with signs in place of bytes that are none."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _cut(features: Features, region: Box | None) -> tuple[Features, Box]:
+    if region is None:
+        return features, Box(0, 0, features.width, features.height)
+    region = check_region(region, features.width, features.height)
+    return features.inside(region), region
+
+
+def _stamp(path: Path, name: str | None) -> str:
+    """Return what changes when a file does; a given picture's file is called by its content."""
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}" if name else "given"
+
+
+def _unreadable(name: str | None, error: Exception) -> ImageError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return ImageError(f"{shown(name) if name else 'the picture'}: {reason}")

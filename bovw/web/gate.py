@@ -1,0 +1,41 @@
+"""A bounded queue in front of work that takes processor time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+R = TypeVar("R")
+
+
+class FullError(Exception):
+    """All places are taken: come again later."""
+
+
+class Gate:
+    """Lets a few requests work at a time and some wait, and turns the rest away at once."""
+
+    def __init__(self, working: int, waiting: int) -> None:
+        self._places = working + waiting
+        self._working = asyncio.Semaphore(working)
+        self.taken = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places; raises FullError where there is none."""
+        if self.taken >= self._places:
+            raise FullError
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+    async def run(self, work: Callable[[], R]) -> R:
+        """Do blocking work in a thread, once it is its turn."""
+        async with self._working:
+            return await run_in_threadpool(work)

@@ -1,0 +1,183 @@
+"""The values of the REST API. Coordinates are in pixels of the upright original images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from bovw.index import Index
+from bovw.records import Features, Hit
+from bovw.web.engine import Source, id_of, shown
+
+Corners = list[tuple[float, float]]
+Matrix = list[list[float]]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
+class Limits(BaseModel):
+    """What a request may ask for at most."""
+
+    upload_bytes: int
+    topk: int
+    rerank: int
+    expand: int
+
+
+class Defaults(BaseModel):
+    """How a search is made where nothing is said."""
+
+    topk: int
+    scoring: str
+    rerank: int
+    expand: int
+
+
+class Info(BaseModel):
+    """The index, and what can be asked of it."""
+
+    version: str
+    images: int
+    features: int
+    words: int
+    bits: int
+    scorings: list[str]
+    defaults: Defaults
+    limits: Limits
+    writable: bool = Field(description="Whether images can be added and removed, with a token.")
+    evaluations: list[str]
+
+
+class Health(BaseModel):
+    """That the server answers and its index can be read."""
+
+    status: Literal["ok"] = "ok"
+    images: int
+
+
+class Given(BaseModel):
+    """A picture that was given to search with; the server keeps it for a while."""
+
+    id: str
+    width: int
+    height: int
+    features: int
+
+
+class Asked(BaseModel):
+    """What was searched with."""
+
+    kind: Literal["query", "image"]
+    id: str
+    name: str | None = Field(description="An indexed image's name.")
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, source: Source, features: Features) -> Asked:
+        """Describe a source."""
+        return cls(
+            kind="query" if source.name is None else "image",
+            id=source.id,
+            name=None if source.name is None else shown(source.name),
+            width=features.width,
+            height=features.height,
+        )
+
+
+class FoundImage(BaseModel):
+    """One image found."""
+
+    rank: int
+    id: str
+    name: str
+    score: float = Field(description="What it is ranked by: comparable within one answer only.")
+    inliers: int = Field(description="Matches that agree with the transform, one to one.")
+    width: int
+    height: int
+    transform: Matrix | None = Field(
+        description="Homography, query pixels to the image's; null where geometry confirms nothing."
+    )
+    box: Corners | None = Field(
+        description="The query region's corners in the image, clockwise from its top left one."
+    )
+
+    @classmethod
+    def of(cls, hit: Hit, index: Index) -> FoundImage:
+        """Describe a hit."""
+        number = index.names.find(hit.name)
+        width, height = (0, 0) if number is None else index.sizes[number].tolist()
+        return cls(
+            rank=hit.rank,
+            id=id_of(hit.name),
+            name=shown(hit.name),
+            score=hit.score,
+            inliers=hit.inliers,
+            width=width,
+            height=height,
+            transform=None if hit.transform is None else hit.transform.tolist(),
+            box=None if hit.box is None else hit.box.tolist(),
+        )
+
+
+class Milliseconds(BaseModel):
+    """How long it took."""
+
+    describe: float
+    search: float
+
+
+class SearchResult(BaseModel):
+    """The answer to a search; hits that geometry confirms come first."""
+
+    query: Asked
+    region: list[float] | None
+    milliseconds: Milliseconds
+    hits: list[FoundImage]
+
+
+class ImageRecord(BaseModel):
+    """An indexed image."""
+
+    id: str
+    name: str
+    width: int
+    height: int
+    features: int
+
+    @classmethod
+    def of(cls, image: int, index: Index) -> ImageRecord:
+        """Describe an image by its number."""
+        name = index.names[image]
+        width, height = index.sizes[image].tolist()
+        features = int(index.statistics.features[image])
+        return cls(id=id_of(name), name=shown(name), width=width, height=height, features=features)
+
+
+class ImagePage(BaseModel):
+    """Some of the indexed images, by name."""
+
+    total: int
+    offset: int
+    images: list[ImageRecord]
+
+
+class Compared(BaseModel):
+    """How a picture agrees with an indexed image."""
+
+    query: Asked
+    hit: ImageRecord
+    inliers: int
+    transform: Matrix | None
+    box: Corners | None
+    points: list[tuple[float, float, float, float]] = Field(
+        description="x, y in the query and x, y in the image of each inlier, most telling first."
+    )

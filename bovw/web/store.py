@@ -1,0 +1,110 @@
+"""Files that the server keeps for a while: pictures given to it, and thumbnails."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import AsyncIterable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from bovw.errors import BovwError
+
+# What is used seldom goes first, until this share of the room is left in use.
+KEPT = 0.9
+
+
+class TooLargeError(Exception):
+    """More bytes came than may come."""
+
+
+class Store:
+    """Files by SHA-256 in one folder, the least recently used of which make room for new ones.
+
+    Several servers may share a folder.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """Use `folder`, made where it is missing; raises BovwError where it cannot be."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise BovwError(
+                f"{folder} cannot be written ({error.strerror}): give another folder by --cache"
+            ) from error
+        self.folder, self.most_bytes = folder, most_bytes
+        self._lock = threading.Lock()
+        self._bytes = self._measure()
+
+    def find(self, key: str) -> Path | None:
+        """Return the file of a key, or None where it is not kept (any more)."""
+        if not re.fullmatch("[0-9a-f]{64}", key):
+            return None
+        path = self.folder / key
+        try:
+            os.utime(path)
+        except OSError:
+            return None
+        return path
+
+    def put(self, key: str, content: bytes) -> None:
+        """Keep content under the SHA-256 of what it was made from."""
+        with NamedTemporaryFile(dir=self.folder, delete=False) as file:
+            file.write(content)
+        self._keep(Path(file.name), key, len(content))
+
+    async def receive(self, parts: AsyncIterable[bytes], most_bytes: int) -> str:
+        """Write what comes to disk as it comes, and return its SHA-256.
+
+        Raises TooLargeError for more than `most_bytes`.
+        """
+        digest, size = hashlib.sha256(), 0
+        file = NamedTemporaryFile(dir=self.folder, delete=False)  # noqa: SIM115 - kept or removed
+        try:
+            with file:
+                async for part in parts:
+                    size += len(part)
+                    if size > most_bytes:
+                        raise TooLargeError
+                    digest.update(part)
+                    file.write(part)
+            key = digest.hexdigest()
+            self._keep(Path(file.name), key, size)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+        return key
+
+    def _keep(self, file: Path, key: str, size: int) -> None:
+        file.replace(self.folder / key)
+        with self._lock:
+            self._bytes += size
+            if self._bytes > self.most_bytes:
+                self._make_room(key)
+
+    def _make_room(self, but: str) -> None:
+        found = sorted(self._files(), key=lambda entry: entry.stat().st_mtime_ns)
+        self._bytes = sum(entry.stat().st_size for entry in found)
+        for entry in found:
+            if self._bytes <= KEPT * self.most_bytes:
+                break
+            if entry.name != but:
+                self._bytes -= entry.stat().st_size
+                Path(entry.path).unlink(missing_ok=True)
+
+    def _measure(self) -> int:
+        return sum(entry.stat().st_size for entry in self._files())
+
+    def _files(self) -> list[os.DirEntry[str]]:
+        """Return the files, their sizes and times already read."""
+        found = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                # Another server that shares the folder may have removed it.
+                with suppress(OSError):
+                    entry.stat()
+                    found.append(entry)
+        return found
