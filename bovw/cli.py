@@ -14,6 +14,8 @@ from bovw.cli_common import say
 from bovw.cli_index import COMMANDS as INDEXING
 from bovw.cli_options import FOLDER
 from bovw.cli_search import COMMANDS as ASKING
+from bovw.cli_show import COMMANDS as SHOWING
+from bovw.cli_web import COMMANDS as SERVING
 from bovw.errors import BovwError
 
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
@@ -72,7 +74,7 @@ def cli() -> None:
     """  # noqa: D301 - click's mark for lines to keep must be the character itself
 
 
-for command in (*INDEXING, *ASKING):
+for command in (*INDEXING, *ASKING, *SHOWING, *SERVING):
     cli.add_command(command)
 
 

@@ -16,7 +16,7 @@ from bovw.verification import Verified, verify_images
 from bovw.verification.kernels import differing_bits, find_matches
 from bovw.verification.matches import Matches, tentative_matches
 from bovw.verification.ransac import verify
-from bovw.verification.verify import _is_plausible, _verified
+from bovw.verification.verify import _is_plausible, verify_matches
 
 WIDTH, HEIGHT = 640, 480
 CORNERS = np.array([[[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]]], np.float64)
@@ -245,7 +245,7 @@ def exact(H: Doubles, count: int) -> Matches:
 
 
 def judged(matches: Matches, rank: int = 1) -> Verified | None:
-    return _verified(0, matches, WIDTH, WIDTH, SearchOptions().min_inliers, rank)
+    return verify_matches(0, matches, WIDTH, WIDTH, SearchOptions().min_inliers, rank)
 
 
 @pytest.mark.parametrize(("count", "rank", "confirmed"), [

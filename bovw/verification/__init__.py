@@ -1,4 +1,6 @@
 """Stage 6: from a ranking to verified images."""
 
+from bovw.verification.matches import Matches as Matches
 from bovw.verification.verify import Verified as Verified
 from bovw.verification.verify import verify_images as verify_images
+from bovw.verification.verify import verify_matches as verify_matches

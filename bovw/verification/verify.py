@@ -82,17 +82,22 @@ def verify_images(
     def verify_one(one: tuple[int, Matches, float]) -> Verified | None:
         image, matches, found_side = one
         least, rank = options.min_inliers, ranks[image]
-        return _verified(image, matches, query_side, found_side, least, rank)
+        return verify_matches(image, matches, query_side, found_side, least, rank)
 
     with ThreadPoolExecutor(available_jobs()) as threads:
         kept = [verified for verified in threads.map(verify_one, tries) if verified]
     return sorted(kept, key=lambda v: (-v.evidence, ranks[v.image]))
 
 
-def _verified(
-    image: int, matches: Matches, query_side: float, found_side: float, least: int, rank: int
+def verify_matches(
+    image: int, matches: Matches, query_side: float, found_side: float, least: int, rank: int = 1
 ) -> Verified | None:
-    """Verify one image; None where fewer than `least` effective inliers agree."""
+    """Verify one image's tentative matches; None where they do not agree.
+
+    query_side, found_side  longest sides of the query's region and of the image in pixels
+    least  effective inliers, in as many places of either picture, that agreement takes
+    rank   the image's among those tried, from 1, on which confirmation depends
+    """
     transform, inliers = verify(
         matches.query,
         matches.found,
