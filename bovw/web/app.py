@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,13 +91,19 @@ def create_app(
     app.state.server = server
     for part in (api, evaluation_api, writing):
         app.include_router(part.router)
-    app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_api_route("/", show_page, include_in_schema=False)
     answer_with_problems(app)
     app.add_middleware(Unexpected)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Guarding)
     app.add_middleware(Measured, metrics=server.metrics)
     return app
+
+
+async def show_page() -> Response:
+    """Return the page."""
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
 class Guarding:

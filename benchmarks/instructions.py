@@ -1,0 +1,111 @@
+"""Counts the processor instructions of a query's stages, by valgrind, whatever else is running.
+
+    python benchmarks/instructions.py INDEX IMG
+
+Each stage runs in a process of its own under `valgrind --tool=callgrind`, once prepared only and
+once more with CALLS calls: the difference is what the calls took. The query has 2,000 features at
+most and asks for 5 words a feature. Valgrind knows no AVX-512, so kernels are compiled for CPU
+here, and need a few more instructions than elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from machine import write_result
+
+from bovw.features import describe_query
+from bovw.index import Index
+from bovw.options import SearchOptions
+from bovw.ranking import SCORINGS
+from bovw.search import Searcher
+
+CALLS = 2
+CPU = "haswell"
+FEATURES = 2000
+# What a stage's instructions are divided by.
+UNITS = {
+    "nearest words": "descriptor",
+    "tfidf": "posting",
+    "hamming": "posting",
+    "asmk": "posting",
+    "verification": "candidate",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("index", type=Path, metavar="INDEX")
+    parser.add_argument("image", type=Path, metavar="IMG")
+    parser.add_argument("--stage", choices=UNITS, help=argparse.SUPPRESS)
+    parser.add_argument("--calls", type=int, default=0, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.stage:
+        run, units = prepare(arguments.index, arguments.image, arguments.stage)
+        for _ in range(arguments.calls):
+            run()
+        print(units)
+        return
+    results = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for stage, unit in UNITS.items():
+            # Compiled before it is counted.
+            units = int(child(arguments, stage, 1, cache, counted=False))
+            counts = [int(child(arguments, stage, calls, cache)) for calls in (0, CALLS)]
+            each = (counts[1] - counts[0]) / CALLS / units
+            results[stage] = {"unit": unit, "units": units, "instructions": each}
+            print(f"{stage:<14} {each:12,.1f} instructions a {unit}, {units:,} of them", flush=True)
+    write_result("instructions", {"cpu": CPU, "stages": results})
+
+
+def child(
+    arguments: argparse.Namespace, stage: str, calls: int, cache: str, counted: bool = True
+) -> str:
+    """Run one stage in a process; return its instructions, or its units where not counted."""
+    valgrind = shutil.which("valgrind")
+    if not valgrind:
+        sys.exit("there is no valgrind program: apt install valgrind")
+    tool = [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"] if counted else []
+    line = [sys.executable, __file__, arguments.index, arguments.image]
+    settings = {"NUMBA_CPU_NAME": CPU, "NUMBA_CACHE_DIR": cache, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*tool, *line, "--stage", stage, "--calls", str(calls)],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"Collected : (\d+)", done.stderr) if counted else None
+    return found[1] if found else done.stdout
+
+
+def prepare(index: Path, image: Path, stage: str) -> tuple[Callable[[], object], int]:
+    """Return what a stage does, ready to run, and how many units it does it to."""
+    searcher = Searcher(Index.open(index))
+    features, region = describe_query(image)
+    features = features.rows(np.arange(min(FEATURES, len(features))))
+    options, segments = SearchOptions(), searcher.index.segments
+    words = searcher.vocabulary.assign(features, options.words)
+    if stage == "nearest words":
+        return lambda: searcher.vocabulary.assign(features, options.words), len(features)
+    if stage == "verification":
+        images = searcher.rank(searcher.score(words), options.rerank).images
+        return lambda: searcher.verify(features.keypoints, words, region, images), len(images)
+    lists = sum(np.append(np.diff(segment.offsets), 0) for segment in segments)
+    walked = {"tfidf": np.unique(words.ids[:, 0]), "hamming": words.ids}
+    postings = int(lists[walked.get(stage, np.unique(words.ids))].sum())
+    score = SCORINGS[stage]
+    return lambda: score(words, segments, searcher.index.statistics, options), postings
+
+
+if __name__ == "__main__":
+    main()
