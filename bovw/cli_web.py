@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_STREAM, create_server, getaddrinfo, socket
@@ -74,7 +75,8 @@ def serve(
     address, port = listening.getsockname()[:2]
     name = f"[{address}]" if ":" in address else address
     say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
-    uvicorn.Server(config).run([listening])
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
+        uvicorn.Server(config).run([listening])
 
 
 def _listen(config: uvicorn.Config) -> socket:

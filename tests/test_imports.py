@@ -17,15 +17,34 @@ PACKAGE = Path(bovw.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 STAGES = ("images", "pictures", "features", "vocab", "index", "ranking", "verification", "results")
-SHARED = {"records", "options", "errors", "parallel", "memory", "jit", "kernels"}
+SHARED = {
+    "records",
+    "options",
+    "errors",
+    "outline",
+    "output",
+    "parallel",
+    "memory",
+    "jit",
+    "kernels",
+}
 # Stage 1 is two files; stage 2 describes the Picture that it decodes, and opens queries by itself.
 EXCEPTIONS = {"pictures": {"images"}, "features": {"pictures"}}
+# What compares two pictures, or shows what was found, knows no index.
+WITHOUT_INDEX = {
+    "pair": SHARED | {"verification", "vocab"},
+    "drawing": SHARED | {"pictures"},
+    "report": SHARED | {"report", "pictures", "results", "search", "evaluation"},
+}
 # What looks at a whole run leaves joining these to search.
 JOINED_BY_SEARCH = {"ranking", "verification"}
 HOMES = {
     "click": lambda file: file.startswith("cli"),
     "sqlite3": lambda file: file.startswith("index/"),
     "numba": lambda file: file.rpartition("/")[2] in ("jit.py", "kernels.py", "ransac.py"),
+    **dict.fromkeys(("fastapi", "starlette", "pydantic"), lambda file: file.startswith("web/")),
+    "prometheus_client": lambda file: file.startswith("web/"),
+    "uvicorn": lambda file: file == "cli_web.py",
 }
 HEAVY = ("cv2", "scipy", "sklearn", "numba", "PIL")
 
@@ -67,9 +86,19 @@ def test_evaluation_and_report_use_search(file: str) -> None:
     assert parts(file).isdisjoint(JOINED_BY_SEARCH)
 
 
+@pytest.mark.parametrize("file", [f for f in FILES if part_of(f) in WITHOUT_INDEX])
+def test_what_shows_answers_knows_no_index(file: str) -> None:
+    assert parts(file) <= WITHOUT_INDEX[part_of(file)]
+
+
 @pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(("cli", "__main__"))])
 def test_only_the_command_line_imports_the_command_line(file: str) -> None:
     assert not [part for part in parts(file) if part.startswith("cli")]
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(("web", "cli_web"))])
+def test_nothing_needs_the_web(file: str) -> None:
+    assert "web" not in parts(file)
 
 
 @pytest.mark.parametrize("library", HOMES)
