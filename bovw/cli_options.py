@@ -51,6 +51,10 @@ quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all processors]"
 )
+html_option = click.option(
+    "--html", type=FOLDER, metavar="FILE",
+    help="Also write one HTML file with pictures, to look at or to send.",
+)  # fmt: skip
 index_option = click.option(
     "--index", type=FOLDER, default=DEFAULT_INDEX, show_default=True, envvar="BOVW_INDEX",
     help="The index's folder.",

@@ -15,6 +15,7 @@ from bovw.cli_options import (
     FOLDER,
     Region,
     expand_option,
+    html_option,
     index_option,
     jobs_option,
     quiet_option,
@@ -22,7 +23,7 @@ from bovw.cli_options import (
     scoring_option,
 )
 from bovw.cli_skips import Skips
-from bovw.errors import BovwError
+from bovw.errors import BovwError, UsageError
 from bovw.options import SearchOptions
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ if TYPE_CHECKING:
 @click.option("--verified", is_flag=True, help="Only hits that geometry confirms.")
 @click.option("--format", default="table", show_default=True, help="How hits are written.",
               type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
+@html_option
 @quiet_option
 def query(
     images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
-    rerank: int, expand: int, no_rerank: bool, verified: bool, format: str,
+    rerank: int, expand: int, no_rerank: bool, verified: bool, format: str, html: Path | None,
     quiet: bool,
 ) -> None:  # fmt: skip
     """Find the indexed images that show what IMG shows.
@@ -56,22 +58,29 @@ def query(
     Example: bovw query photo.jpg --region 100,50,400,300 --topk 5 --format json
     """
     from bovw.errors import ImageError, QueryError
+    from bovw.features import describe_query
     from bovw.index import Index
+    from bovw.output import write_output
+    from bovw.report import answer_page, with_points
     from bovw.results import WRITERS, Answer
     from bovw.search import Searcher
 
     if region and len(images) > 1:
         raise click.UsageError("--region is a part of one image: give one IMG with it")
+    _check_html(html)
     options = SearchOptions(scoring=scoring, rerank=0 if no_rerank else rerank, expand=expand)
     searcher = Searcher(Index.open(index), options)
     skips = Skips()
-    answers = []
+    answers, asked = [], []
     with progress(quiet or len(images) == 1)(images, len(images), "Querying") as paths:
         for path in paths:
             try:
-                hits = searcher.search(path, topk, region)
+                features, part = describe_query(path, region, options=searcher.feature_options)
+                hits = searcher.search_features(features, part, topk)
                 kept = [hit for hit in hits if hit.verified or not verified]
                 answers.append(Answer(str(path), kept))
+                if html:
+                    asked.append(with_points(searcher, path, features, part, kept))
             except (ImageError, QueryError) as error:
                 if len(images) == 1:
                     raise BovwError(f"{path}: {error}") from error
@@ -79,6 +88,8 @@ def query(
     click.echo(WRITERS[format](answers), nl=False)
     if not answers:
         raise BovwError("not one of the images can be used as a query")
+    if html:
+        write_output(html, answer_page(asked))
     skips.leave()
 
 
@@ -103,6 +114,7 @@ def query(
 @click.option("--format", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How figures are written.")  # fmt: skip
 @click.option("--run", type=FOLDER, help="Write the rankings as a TREC run.")
+@html_option
 @click.option("--ablation", is_flag=True,
               help="Measure all methods, from TF-IDF to the default, in one table.")  # fmt: skip
 @jobs_option
@@ -110,7 +122,7 @@ def query(
 def evaluate_dataset(
     dataset: str, images: Path, truth: Path | None, index: Path | None, vocab: Path | None,
     scoring: str, rerank: int, expand: int, ap: Any, query_mode: str | None, format: str,
-    run: Path | None, ablation: bool, jobs: int | None, quiet: bool,
+    run: Path | None, html: Path | None, ablation: bool, jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure retrieval on oxford5k, paris6k, roxford5k, rparis6k, holidays, ukbench or a .json.
 
@@ -122,9 +134,14 @@ def evaluate_dataset(
     from bovw.evaluation.protocols import load
     from bovw.evaluation.report import as_text
     from bovw.evaluation.run import evaluate
+    from bovw.output import write_output
+    from bovw.report import evaluation_page
     from bovw.results import Answer, as_trec
     from bovw.search import Searcher
 
+    if html and ablation:
+        raise UsageError("--html shows one method, --ablation measures all: give one of the two")
+    _check_html(html)
     loaded = load(dataset, images, truth)
     skips = Skips()
     opened = _dataset_index(loaded, images, index, vocab, jobs, quiet, skips)
@@ -143,9 +160,19 @@ def evaluate_dataset(
     if run:
         answers = [Answer(outcome.query.id, outcome.hits) for outcome in result.outcomes]
         run.write_text(as_trec(answers), encoding="utf-8")
+    if html:
+        write_output(html, evaluation_page(result, images))
     text = json.dumps(result.report(), indent=1) if format == "json" else as_text(result)
     click.echo(text.rstrip("\n"))
     skips.leave()
+
+
+def _check_html(html: Path | None) -> None:
+    """Refuse a file that could not be written, before the work is done."""
+    from bovw.output import check_output
+
+    if html:
+        check_output(html, ".html", ".htm")
 
 
 def _dataset_index(

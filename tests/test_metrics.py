@@ -10,8 +10,10 @@ from bovw.evaluation.metrics import (
     average_precision,
     bootstrap_interval,
     first_is_positive,
+    interpolated,
     means_of_halves,
     precision_at,
+    precision_recall,
     ukbench_score,
 )
 
@@ -185,3 +187,35 @@ def test_one_value_is_both_halves() -> None:
     assert means_of_halves([0.25]) == (0.25, 0.25)
     with pytest.raises(ValueError, match="no values"):
         means_of_halves([])
+
+
+@given(judged_rankings())
+def test_the_curve_holds_the_average_precision(
+    case: tuple[list[str], set[str], set[str]],
+) -> None:
+    ranking, positives, junk = case
+    curve = precision_recall(ranking, positives, junk)
+    kept = [name for name in ranking if name not in junk]
+    ends = [kept[: place + 1] for place, name in enumerate(kept) if name in positives]
+    for (recall, precision), seen in zip(curve, ends, strict=True):
+        found = len(positives & set(seen))
+        assert (recall, precision) == (found / len(positives), found / len(seen))
+    area = sum(precision for _, precision in curve) / len(positives)
+    assert area == pytest.approx(average_precision(ranking, positives, junk, "rectangle"))
+
+
+def test_a_curve_without_positives_is_refused() -> None:
+    with pytest.raises(ValueError, match="without positives"):
+        precision_recall(NAMES, set())
+
+
+@given(judged_rankings(), st.sampled_from([2, 11, 101]))
+def test_interpolation_takes_the_best_from_a_recall_on(
+    case: tuple[list[str], set[str], set[str]], points: int
+) -> None:
+    curve = precision_recall(*case)
+    expected = [
+        max((p for r, p in curve if r >= i / (points - 1) - 1e-12), default=0.0)
+        for i in range(points)
+    ]
+    assert interpolated(curve, points) == expected

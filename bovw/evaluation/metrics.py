@@ -60,12 +60,32 @@ def precision_recall(
 ) -> list[tuple[float, float]]:
     """Return recall and precision, both from 0 to 1, at every positive that the ranking has.
 
-    Raises ValueError where a name is ranked twice or where there are no positives.
+    The mean of these precisions, with 0 for each positive that the ranking lacks, is the AP of the
+    form "rectangle". Raises ValueError where a name is ranked twice or where there are no
+    positives.
     """
     return [
         (found / len(positives), found / (rank + 1))
         for found, rank in enumerate(_ranks(ranking, positives, junk), 1)
     ]
+
+
+def interpolated(curve: Sequence[tuple[float, float]], points: int = 101) -> list[float]:
+    """Return the precisions at `points` recalls, evenly spaced from 0 to 1.
+
+    Each is the best at this recall or a greater one, 0 where none is reached, so that curves of
+    several queries can be averaged (Manning, Raghavan, Schütze, Introduction to Information
+    Retrieval, 2008, section 8.4).
+
+    curve  recall and precision, by rising recall, as `precision_recall` returns them
+    """
+    recalls = np.array([recall for recall, _ in curve])
+    precisions = np.array([precision for _, precision in curve])
+    best = np.append(np.maximum.accumulate(precisions[::-1])[::-1], 0.0)
+    # Recalls are fractions, and so are the points: equal ones must not differ by rounding.
+    levels = np.linspace(0, 1, points) - 1e-9
+    values: list[float] = best[np.searchsorted(recalls, levels)].tolist()
+    return values
 
 
 def precision_at(

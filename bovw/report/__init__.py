@@ -1,0 +1,6 @@
+"""Answers and evaluations as one HTML file each, which needs nothing else to be looked at."""
+
+from bovw.report.answers import Asked as Asked
+from bovw.report.answers import answer_page as answer_page
+from bovw.report.answers import with_points as with_points
+from bovw.report.evaluation import evaluation_page as evaluation_page

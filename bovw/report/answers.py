@@ -1,0 +1,148 @@
+"""What queries found, for somebody to look at: every hit, where in it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bovw.outline import corners
+from bovw.records import Box, Doubles, Features, Hit
+from bovw.report.album import Album, Thumbnail
+from bovw.report.figure import figure, pair_figure
+from bovw.report.page import page
+from bovw.report.text import counted, path_shown, shown
+from bovw.search import Searcher
+
+# Longest side in pixels: of what is shown large, too, and of hits that geometry does not confirm.
+LARGE, SMALL = 640, 320
+# From here on a match can be believed without looking; see docs/results.md.
+ENOUGH = 10
+HOW = (
+    "A hit is confirmed when features of both pictures, the inliers, agree on how one lies in the "
+    f"other. From {ENOUGH} inliers on that is nearly always right; with fewer, look for yourself. "
+    "The box is where the query, or the part of it that was asked for, lies in the hit."
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One query and its answer.
+
+    path    of the query's picture
+    region  the part asked for, in pixels of the upright picture
+    points  float64 [n, 4] by a confirmed hit's name: x, y in the query and x, y in the hit of every
+            inlier
+    """
+
+    path: Path
+    region: Box
+    hits: Sequence[Hit]
+    points: Mapping[str, Doubles]
+
+    @property
+    def sure(self) -> int:
+        """How many hits are confirmed by enough inliers to believe it."""
+        return sum(hit.inliers >= ENOUGH for hit in self.hits)
+
+    @property
+    def unsure(self) -> int:
+        """How many hits are confirmed by fewer."""
+        return sum(hit.verified for hit in self.hits) - self.sure
+
+
+def with_points(
+    searcher: Searcher, path: Path, features: Features, region: Box, hits: Sequence[Hit]
+) -> Asked:
+    """Return a query's answer with the inliers of its confirmed hits."""
+    names = searcher.index.names
+    numbers = [names.find(hit.name) for hit in hits if hit.verified]
+    compared = searcher.compare(features, region, [n for n in numbers if n is not None])
+    return Asked(path, region, hits, {names[found.image]: found.points for found in compared})
+
+
+def answer_page(answers: Sequence[Asked]) -> bytes:
+    """Return the HTML file that shows queries and their hits."""
+    album = Album()
+    sections = "".join(_section(n, asked, album) for n, asked in enumerate(answers, 1))
+    several = len(answers) > 1
+    title = f"{len(answers):,} queries" if several else answers[0].path.name
+    contents = f"<h1>{title}</h1>\n{_contents(answers)}" if several else ""
+    return page(f"Found for {title}", f"{contents}{sections}<footer>{HOW}</footer>", album)
+
+
+def _contents(answers: Sequence[Asked]) -> str:
+    rows = (
+        f'<li><a href="#q{n}">{shown(asked.path.name)}</a> '
+        f'<span class="soft">{_summary(asked)}</span></li>'
+        for n, asked in enumerate(answers, 1)
+    )
+    return f"<nav><ol>{''.join(rows)}</ol></nav>"
+
+
+def _summary(asked: Asked) -> str:
+    unsure = f"{asked.unsure:,} perhaps" if asked.unsure else ""
+    sure = f"{asked.sure:,} confirmed" if asked.sure else ""
+    return ", ".join(filter(None, (sure, unsure))) or "nothing confirmed"
+
+
+def _section(number: int, asked: Asked, album: Album) -> str:
+    query = album.thumbnail(asked.path, LARGE)
+    outline = None if asked.region == query.frame else corners(asked.region)
+    hits = "\n".join(_hit(hit, asked, query, outline, album) for hit in asked.hits)
+    asked_for = "the whole picture" if outline is None else "the part in the box"
+    return f"""<section id="q{number}">
+<div class="asked">{figure(query, f"Query: {asked.path.name}", outline)}
+<div><p class="soft">What shows the same as</p>
+<h2>{shown(asked.path.name)}</h2>
+<p class="soft">asked for {asked_for}{_reason(query)}</p>
+<p class="verdict">{_verdict(asked)}</p></div></div>
+<ol class="hits">
+{hits}
+</ol>
+</section>
+"""
+
+
+def _verdict(asked: Asked) -> str:
+    if not asked.sure and not asked.unsure:
+        return '<span class="word">No picture is confirmed</span>: what is below only looks alike.'
+    lines = []
+    if asked.sure:
+        lines.append(f'<span class="word yes">{counted(asked.sure, "picture")} confirmed</span>')
+    if asked.unsure:
+        many = f"{asked.unsure:,} more" if asked.sure else counted(asked.unsure, "picture")
+        lines.append(f"{many} confirmed by few inliers: look for yourself")
+    return "<br>".join(lines)
+
+
+def _hit(hit: Hit, asked: Asked, query: Thumbnail, outline: Doubles | None, album: Album) -> str:
+    thumbnail = album.thumbnail(hit.path, LARGE if hit.verified else SMALL)
+    return f"""<li class="hit">{figure(thumbnail, f"{hit.rank}: {hit.name}", hit.box)}
+<div class="about"><span class="rank">{hit.rank}</span>{_evidence(hit)}
+<p class="name">{path_shown(hit.name)}{_reason(thumbnail)}</p></div>
+{_details(hit, asked, query, thumbnail, outline)}</li>"""
+
+
+def _evidence(hit: Hit) -> str:
+    if not hit.verified:
+        return '<p class="soft">looks alike, not confirmed</p>'
+    inliers = counted(hit.inliers, "inlier")
+    if hit.inliers >= ENOUGH:
+        return f'<p class="word yes">confirmed by {inliers}</p>'
+    return f'<p><span class="word few">confirmed by {inliers}</span>, few: look for yourself</p>'
+
+
+def _reason(thumbnail: Thumbnail) -> str:
+    return f"<br>cannot be shown: {shown(thumbnail.gone)}" if thumbnail.gone else ""
+
+
+def _details(
+    hit: Hit, asked: Asked, query: Thumbnail, found: Thumbnail, outline: Doubles | None
+) -> str:
+    points = asked.points.get(hit.name)
+    if points is None or found.gone or query.gone:
+        return ""
+    alt = f"{asked.path.name} and {hit.name}, with lines between what agrees"
+    drawn = pair_figure(query, found, alt, points, (outline, hit.box))
+    return f"<details><summary>What agrees</summary>{drawn}</details>"

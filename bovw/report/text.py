@@ -1,0 +1,22 @@
+"""Text on a page: names come from anyone's disk and must not become markup."""
+
+from __future__ import annotations
+
+from html import escape
+
+from bovw.results import printable
+
+
+def shown(name: str) -> str:
+    """Return a name as HTML, with a question mark for each byte that is not UTF-8."""
+    return escape(printable(name).encode("utf-8", "replace").decode())
+
+
+def path_shown(name: str) -> str:
+    """Return a name as HTML that may be broken after its folders."""
+    return shown(name).replace("/", "/<wbr>")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 inlier", "1,200 images"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
