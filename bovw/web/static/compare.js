@@ -1,0 +1,115 @@
+/** A query and one hit: the points that agree, and the query laid over the hit. */
+
+import { askOnce, pictureUrl } from "./api.js";
+import { segmented } from "./controls.js";
+import { h, refill } from "./dom.js";
+import { t } from "./i18n.js";
+import { overlay } from "./overlay.js";
+import { pairsDrawing } from "./pairs.js";
+import { evidence } from "./results.js";
+import { searchParameters } from "./state.js";
+
+const VIEWS = { pairs: pairsDrawing, overlay };
+
+/**
+ * The dialog of a comparison, which opens where the state names a hit.
+ * @param {Object} app
+ * @returns {{node: HTMLElement, update: Function, leave: Function}}
+ */
+export function comparison(app) {
+  const title = h("h2", { id: "compare-title" }, t("compare.title"));
+  const names = h("p", { class: "names" });
+  const told = h("p", { class: "evidence", role: "status" });
+  const steps = h("div", { class: "steps" });
+  const body = h("div", { class: "compare-body" });
+  const node = h("dialog", { class: "compare", "aria-labelledby": "compare-title" },
+    h("header", {},
+      h("div", {}, title, names, told),
+      steps,
+      h("button", {
+        type: "button",
+        class: "close",
+        "aria-label": t("close"),
+        autofocus: true,
+        onclick: close,
+      }, "×")),
+    body);
+  let shown = "";
+  let kind = "pairs";
+  let wanted = new AbortController();
+
+  // Esc: the address says that it is closed before it is.
+  node.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    close();
+  });
+
+  function close() {
+    app.close({ ...app.state, hit: undefined });
+  }
+
+  async function update(state, hits) {
+    if (!state.hit) {
+      leave();
+      return;
+    }
+    if (!node.open) node.showModal();
+    step(state.hit, hits);
+    const asked = `${searchParameters(state, false)}&hit=${encodeURIComponent(state.hit)}`;
+    if (asked === shown) return;
+    shown = asked;
+    wanted.abort();
+    wanted = new AbortController();
+    told.textContent = t("compare.running");
+    body.replaceChildren();
+    try {
+      const file = app.pictures.get(state.query)?.file;
+      show(await askOnce(`matches?${asked}`, { signal: wanted.signal }, file));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      shown = "";
+      told.textContent = error.message;
+    }
+  }
+
+  function show(matches) {
+    const { query, hit } = matches;
+    const name = query.name ?? app.pictures.get(query.id)?.name ?? t("query.yours");
+    names.replaceChildren(h("bdi", {}, name), " → ", h("bdi", {}, hit.name));
+    told.replaceChildren(...evidence(matches));
+    const urls = { query: pictureUrl(query.kind, query.id), hit: pictureUrl("image", hit.id) };
+    const possible = matches.transform ? ["pairs", "overlay"] : ["pairs"];
+    const draw = (chosen) => {
+      const { tools, node: view } = VIEWS[chosen](matches, urls, app.state.region ?? null);
+      place.replaceChildren(tools, view);
+    };
+    const first = possible.includes(kind) ? kind : "pairs";
+    const choose = (chosen) => {
+      kind = chosen;
+      draw(chosen);
+    };
+    const place = h("div", { class: "compare-view" });
+    body.replaceChildren(segmented("compare-kind", Object.keys(VIEWS), first, choose, possible),
+      place);
+    draw(first);
+  }
+
+  function step(hit, hits) {
+    const at = hits.findIndex(({ id }) => id === hit);
+    const to = (key, other) => h("button", {
+      type: "button",
+      "data-key": key,
+      disabled: !other,
+      onclick: () => app.go({ ...app.state, hit: other.id }, "replace"),
+    }, t(`compare.${key}`));
+    refill(steps, at >= 0 && [to("previous", hits[at - 1]), to("next", hits[at + 1])]);
+  }
+
+  function leave() {
+    wanted.abort();
+    shown = "";
+    node.close();
+  }
+
+  return { node, update, leave };
+}

@@ -1,0 +1,88 @@
+/** What a page is worked with: buttons, choices, and the fields of the options. */
+
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+
+/**
+ * A button with the text of a key.
+ * @param {string} key
+ * @param {function(): void} onclick
+ * @param {string} kind its class
+ * @returns {HTMLElement}
+ */
+export function button(key, onclick, kind = "") {
+  return h("button", { type: "button", class: kind, onclick, "data-key": key }, t(key));
+}
+
+/**
+ * A choice between a few, as radio buttons side by side.
+ * @param {string} name of the group, and of its texts: name.choice
+ * @param {string[]} choices
+ * @param {string} chosen
+ * @param {function(string): void} onChoose
+ * @param {string[]} possible those of the choices that can be chosen
+ * @returns {HTMLElement}
+ */
+export function segmented(name, choices, chosen, onChoose, possible = choices) {
+  return h("fieldset", { class: "segmented" },
+    h("legend", { class: "hidden" }, t(name)),
+    choices.map((choice) => h("label", {},
+      h("input", {
+        type: "radio",
+        name,
+        value: choice,
+        class: "hidden",
+        checked: choice === chosen,
+        disabled: !possible.includes(choice),
+        onchange: () => onChoose(choice),
+      }),
+      h("span", {}, t(`${name}.${choice}`)))));
+}
+
+/**
+ * A form of options; its values are the server's defaults until others are given.
+ * @param {Object} info the server's
+ * @param {string[]} names of the options to show
+ * @param {function(Object): void} onChange gets the option that was changed
+ * @returns {{node: HTMLElement, set: function(Object): void, values: function(): Object}}
+ */
+export function optionFields(info, names, onChange = () => {}) {
+  const fields = Object.fromEntries(names.map((name) => [name, field(info, name, onChange)]));
+  const node = h("div", { class: "fields" }, names.map((name) => h("div", { class: "field" },
+    h("label", {}, h("span", {}, t(`option.${name}`)), fields[name]),
+    h("small", { id: `help-${name}` }, t(`option.${name}.help`)))));
+  return {
+    node,
+    set(values) {
+      for (const name of names) fields[name].value = values[name] ?? info.defaults[name];
+    },
+    values: () => Object.fromEntries(names.map((name) => [name, fields[name].value])),
+  };
+}
+
+function field(info, name, onChange) {
+  const described = { "aria-describedby": `help-${name}` };
+  const tell = (value) => onChange({ [name]: value === info.defaults[name] ? undefined : value });
+  if (name === "scoring") {
+    const choices = info.scorings.map((scoring) => h("option", { value: scoring }, scoring));
+    const onchange = (event) => tell(event.target.value);
+    return h("select", { ...described, name, onchange }, choices);
+  }
+  const lowest = name === "topk" ? 1 : 0;
+  const highest = info.limits[name];
+  const input = h("input", {
+    ...described,
+    type: "number",
+    name,
+    min: lowest,
+    max: highest,
+    step: 1,
+    inputmode: "numeric",
+    onchange: () => {
+      const value = Math.round(Number(input.value || info.defaults[name]));
+      input.value = Math.min(highest, Math.max(lowest, value));
+      tell(Number(input.value));
+    },
+  });
+  return input;
+}

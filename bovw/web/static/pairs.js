@@ -1,0 +1,122 @@
+/** Two pictures side by side, and lines between the points that agree. */
+
+import { cornersOf, h, s } from "./dom.js";
+import { distanceToLine } from "./geometry.js";
+import { t } from "./i18n.js";
+
+// Units of the drawing: the pictures' common side and the gap between them.
+const SIDE = 1000;
+const GAP = 20;
+// Narrower than this many CSS pixels, one picture is put below the other.
+const NARROW = 700;
+// How near the pointer has to be to a pair, in CSS pixels.
+const NEAR = 14;
+
+/**
+ * Draws the points of two pictures that agree.
+ * @param {Object} matches the server's answer
+ * @param {{query: string, hit: string}} urls of the pictures
+ * @param {?number[]} region of the query
+ * @returns {{tools: HTMLElement, node: HTMLElement}}
+ */
+export function pairsDrawing(matches, urls, region) {
+  const place = h("div", { class: "pairs-place" });
+  const draw = () => {
+    const { drawing, pairs } = drawn(matches, urls, region, place.clientWidth < NARROW);
+    place.replaceChildren(drawing);
+    highlightNearest(drawing, pairs);
+  };
+  new ResizeObserver(draw).observe(place);
+  const only = h("input", {
+    type: "checkbox",
+    onchange: () => place.classList.toggle("points-only", only.checked),
+  });
+  const any = matches.points.length > 0;
+  const tools = h("div", { class: "tools" },
+    any && h("label", { class: "check" }, only, " ", t("compare.points")),
+    h("span", { class: "hint" }, t(any ? "compare.hint" : "compare.nothing")));
+  return { tools, node: place };
+}
+
+function drawn(matches, urls, region, stacked) {
+  const left = layout(matches.query, stacked, 0);
+  const right = layout(matches.hit, stacked, (stacked ? left.high : left.wide) + GAP);
+  const pairs = matches.points.map(([x, y, u, v]) => ({ a: left.at(x, y), b: right.at(u, v) }));
+  const viewBox = stacked ? `0 0 ${SIDE} ${left.high + GAP + right.high}`
+    : `0 0 ${left.wide + GAP + right.wide} ${SIDE}`;
+  const drawing = s("svg", {
+    class: "pairs-drawing",
+    viewBox,
+    role: "img",
+    "aria-label": t("compare.label", { n: pairs.length, name: matches.hit.name }),
+  },
+  left.picture(urls.query, cornersOf(region)),
+  right.picture(urls.hit, matches.box),
+  pairs.map(drawnPair));
+  // Many lines are each fainter, so that the pictures are still seen.
+  drawing.style.setProperty("--faint", Math.max(0.22, Math.min(0.9, 12 / pairs.length)));
+  drawing.style.setProperty("--dot", stacked || pairs.length > 150 ? "3.5px" : "5px");
+  return { drawing, pairs };
+}
+
+/** Where a picture lies in the drawing, and its points with it. */
+function layout({ width, height }, stacked, offset) {
+  const scale = SIDE / (stacked ? width : height);
+  const [x, y] = stacked ? [0, offset] : [offset, 0];
+  const [wide, high] = [width * scale, height * scale];
+  return {
+    wide,
+    high,
+    at: (u, v) => [x + (u + 0.5) * scale, y + (v + 0.5) * scale],
+    // In a frame of its own, beyond which a box is not drawn.
+    picture: (href, corners) => s("svg", {
+      x, y, width: wide, height: high, viewBox: `0 0 ${width} ${height}`,
+    },
+    s("image", { href, width, height, preserveAspectRatio: "none" }),
+    corners && s("polygon", { class: "mark", points: corners.map(String).join(" ") })),
+  };
+}
+
+function drawnPair({ a, b }) {
+  return s("g", { class: "pair" },
+    s("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1] }),
+    // A line of no length with round ends is a dot as large at any zoom.
+    [a, b].map(([x, y]) => s("path", { d: `M${x} ${y}h0` })));
+}
+
+function highlightNearest(drawing, pairs) {
+  const groups = [...drawing.querySelectorAll(".pair")];
+  let lit = null;
+  const light = (group) => {
+    lit?.classList.remove("lit");
+    lit = group;
+    lit?.classList.add("lit");
+    // What is drawn last lies on top.
+    if (lit) drawing.append(lit);
+  };
+  drawing.addEventListener("pointermove", (event) => {
+    const toDrawing = drawing.getScreenCTM().inverse();
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(toDrawing);
+    const lines = !drawing.closest(".points-only");
+    const number = nearest(pairs, [x, y], NEAR * toDrawing.a, lines);
+    light(groups[number] ?? null);
+  });
+  drawing.addEventListener("pointerleave", () => light(null));
+}
+
+/** The number of the nearest pair, by its points first and by its line otherwise; -1 for none. */
+function nearest(pairs, point, near, lines) {
+  const byEnd = pairs.map(({ a, b }) => Math.min(distance(point, a), distance(point, b)));
+  const end = smallest(byEnd, near);
+  if (end >= 0 || !lines) return end;
+  return smallest(pairs.map(({ a, b }) => distanceToLine(point, a, b)), near);
+}
+
+function smallest(values, below) {
+  const number = values.indexOf(Math.min(...values, Infinity));
+  return number >= 0 && values[number] < below ? number : -1;
+}
+
+function distance([x, y], [u, v]) {
+  return Math.hypot(x - u, y - v);
+}

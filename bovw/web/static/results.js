@@ -1,0 +1,113 @@
+/** The answer to a search: what is confirmed, and what only looks alike. */
+
+import { pictureUrl } from "./api.js";
+import { h, outline } from "./dom.js";
+import { number, t } from "./i18n.js";
+
+// With fewer inliers, geometry has confirmed by chance often enough to say so.
+const WEAK = 10;
+
+/**
+ * Says in one sentence whether anything is a match.
+ * @param {Object} answer of the server
+ * @returns {string}
+ */
+export function verdict(answer) {
+  const others = answer.hits.filter((hit) => !isItself(hit, answer));
+  const confirmed = others.filter((hit) => hit.transform);
+  const besides = others.length < answer.hits.length ? ".besides" : "";
+  if (!others.length) return t("verdict.empty");
+  if (!confirmed.length) return t(`verdict.none${besides}`);
+  const strong = confirmed.some((hit) => hit.inliers >= WEAK);
+  return t((strong ? "verdict.some" : "verdict.weak") + besides, { n: confirmed.length });
+}
+
+/**
+ * Draws the hits of an answer in two groups.
+ * @param {Object} answer of the server
+ * @param {{compare: function(string): void, search: function(string): void}} actions get hits' ids
+ * @returns {HTMLElement[]}
+ */
+export function resultGroups(answer, actions) {
+  const confirmed = answer.hits.filter((hit) => hit.transform);
+  const alike = answer.hits.filter((hit) => !hit.transform);
+  return [
+    group("confirmed", t("results.confirmed"), confirmed, answer, actions),
+    group("alike", t("results.alike"), alike, answer, actions),
+  ].filter(Boolean);
+}
+
+/**
+ * What is known of a hit, in words.
+ * @param {{inliers: number, transform?: ?number[][]}} hit
+ * @returns {Array<Node>}
+ */
+export function evidence(hit) {
+  if (!hit.transform) return [h("span", {}, t("hit.alike"))];
+  const agree = h("span", { class: "agree" }, t("hit.agree", { n: hit.inliers }));
+  const weak = h("span", { class: "badge weak" }, t("hit.weak"));
+  return hit.inliers < WEAK ? [agree, " ", weak] : [agree];
+}
+
+/**
+ * A name that breaks after its slashes and underscores, if it has to.
+ * @param {string} name
+ * @returns {HTMLElement}
+ */
+export function nameText(name) {
+  const parts = name.split(/(?<=[/_])/);
+  return h("bdi", {}, parts.map((part, at) => [at > 0 && h("wbr"), part]));
+}
+
+/**
+ * A small picture with a box on it.
+ * @param {{id: string, width: number, height: number, box?: ?number[][]}} image
+ * @returns {HTMLElement}
+ */
+export function mounted(image) {
+  return h("span", { class: "mat" },
+    h("img", {
+      src: pictureUrl("image", image.id, "thumbnail"),
+      alt: "",
+      loading: "lazy",
+      draggable: "false",
+    }),
+    image.box && outline(image, image.box));
+}
+
+function group(kind, title, hits, answer, actions) {
+  if (!hits.length) return null;
+  return h("section", { class: `group ${kind}`, "aria-label": title },
+    h("h2", {}, title, " ", h("span", { class: "count" }, number(hits.length))),
+    h("ol", { class: "grid", start: hits[0].rank }, hits.map((hit) => card(hit, answer, actions))));
+}
+
+function card(hit, answer, actions) {
+  const compare = () => actions.compare(hit.id);
+  return h("li", { class: "card hit", "data-id": hit.id, "data-rank": hit.rank },
+    h("button", {
+      type: "button",
+      class: "thumb",
+      "aria-label": t("hit.open", { name: hit.name }),
+      onclick: compare,
+    }, mounted(hit), h("span", { class: "rank" }, number(hit.rank))),
+    h("div", { class: "caption" },
+      h("p", { class: "name" }, nameText(hit.name)),
+      h("p", { class: "evidence" }, evidence(hit),
+        isItself(hit, answer) && h("span", { class: "badge" }, t("hit.itself")))),
+    h("div", { class: "actions" },
+      h("button", {
+        type: "button",
+        "aria-label": `${t("hit.compare")}: ${hit.name}`,
+        onclick: compare,
+      }, t("hit.compare")),
+      h("button", {
+        type: "button",
+        "aria-label": `${t("hit.search")}: ${hit.name}`,
+        onclick: () => actions.search(hit.id),
+      }, t("hit.search"))));
+}
+
+function isItself(hit, { query }) {
+  return query.kind === "image" && hit.id === query.id;
+}

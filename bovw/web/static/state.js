@@ -1,0 +1,68 @@
+/** The state of the page and its address, which say the same. */
+
+const WORDS = ["view", "query", "image", "hit", "contains", "scoring",
+  "set", "run", "other", "setting", "sort"];
+const NUMBERS = ["offset", "topk", "rerank", "expand", "number"];
+const OPTIONS = ["scoring", "rerank", "expand", "topk"];
+
+/**
+ * Reads the state from the address; what makes no sense is left out.
+ * @param {string} search `location.search`
+ * @returns {Object}
+ */
+export function parseState(search) {
+  const given = new URLSearchParams(search);
+  const state = {};
+  for (const key of WORDS) if (given.get(key)) state[key] = given.get(key);
+  for (const key of NUMBERS) {
+    if (/^\d{1,9}$/.test(given.get(key) ?? "")) state[key] = Number(given.get(key));
+  }
+  const region = (given.get("region") ?? "").split(",").map(Number);
+  if (region.length === 4 && region.every(Number.isFinite)) state.region = region;
+  if (state.query) delete state.image;
+  return state;
+}
+
+/**
+ * Writes the state as an address that `parseState` reads.
+ * @param {Object} state
+ * @returns {string} "?..." or "./" where there is nothing to say
+ */
+export function formatState(state) {
+  const text = parameters(state, [...WORDS, "region", ...NUMBERS]).toString();
+  // Commas need no escape and are easier to read.
+  return text ? `?${text.replaceAll("%2C", ",")}` : "./";
+}
+
+/**
+ * What the server is asked for in a state.
+ * @param {Object} state
+ * @returns {URLSearchParams} the picture, its region and, where `options` is true, the options
+ */
+export function searchParameters(state, options = true) {
+  return parameters(state, ["query", "image", "region", ...(options ? OPTIONS : [])]);
+}
+
+/**
+ * The options of a search in a state, which a search for another picture keeps.
+ * @param {Object} state
+ * @returns {Object}
+ */
+export function optionsOf(state) {
+  return Object.fromEntries(OPTIONS.filter((key) => key in state).map((key) => [key, state[key]]));
+}
+
+/**
+ * Which page shows a state.
+ * @param {Object} state
+ * @returns {"start"|"search"|"evaluation"}
+ */
+export function pageOf(state) {
+  if (state.view === "evaluation") return "evaluation";
+  return state.query || state.image ? "search" : "start";
+}
+
+function parameters(state, keys) {
+  const told = keys.filter((key) => state[key] != null && state[key] !== "");
+  return new URLSearchParams(told.map((key) => [key, String(state[key])]));
+}
