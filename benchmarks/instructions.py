@@ -30,7 +30,7 @@ from bovw.ranking import SCORINGS
 from bovw.search import Searcher
 
 CALLS = 2
-CPU = "haswell"
+CPU, FEATURES_OF_CPU = "haswell", "+avx2,+fma,+bmi,+bmi2,+popcnt"
 FEATURES = 2000
 # What a stage's instructions are divided by.
 UNITS = {
@@ -76,7 +76,8 @@ def child(
         sys.exit("there is no valgrind program: apt install valgrind")
     tool = [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"] if counted else []
     line = [sys.executable, __file__, arguments.index, arguments.image]
-    settings = {"NUMBA_CPU_NAME": CPU, "NUMBA_CACHE_DIR": cache, "OPENBLAS_NUM_THREADS": "1"}
+    settings = {"NUMBA_CPU_NAME": CPU, "NUMBA_CPU_FEATURES": FEATURES_OF_CPU}
+    settings |= {"NUMBA_CACHE_DIR": cache, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [*tool, *line, "--stage", stage, "--calls", str(calls)],
         env=os.environ | settings,
