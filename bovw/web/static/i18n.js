@@ -73,6 +73,7 @@ const en = {
     other: "{n} images are confirmed, but all weakly: look for yourself.",
   },
   "verdict.some": { one: "{n} image is confirmed.", other: "{n} images are confirmed." },
+  "verdict.more": "{n} more only weakly: look for yourself.",
   "verdict.none.besides": "No other image is confirmed: they only look alike.",
   "verdict.weak.besides": {
     one: "{n} other image is confirmed, but weakly: look for yourself.",
@@ -212,6 +213,7 @@ const vi = {
   "verdict.none": "Chưa ảnh nào được xác nhận: các ảnh dưới đây chỉ trông giống thôi.",
   "verdict.weak": "{n} ảnh được xác nhận nhưng còn yếu: bạn hãy tự xem lại.",
   "verdict.some": "{n} ảnh được xác nhận.",
+  "verdict.more": "Thêm {n} ảnh còn yếu: bạn hãy tự xem lại.",
   "verdict.none.besides": "Không có ảnh nào khác được xác nhận: chúng chỉ trông giống thôi.",
   "verdict.weak.besides": "{n} ảnh khác được xác nhận nhưng còn yếu: bạn hãy tự xem lại.",
   "verdict.some.besides": "{n} ảnh khác được xác nhận.",

@@ -18,8 +18,11 @@ export function verdict(answer) {
   const besides = others.length < answer.hits.length ? ".besides" : "";
   if (!others.length) return t("verdict.empty");
   if (!confirmed.length) return t(`verdict.none${besides}`);
-  const strong = confirmed.some((hit) => hit.inliers >= WEAK);
-  return t((strong ? "verdict.some" : "verdict.weak") + besides, { n: confirmed.length });
+  const weak = confirmed.filter((hit) => hit.inliers < WEAK).length;
+  const strong = confirmed.length - weak;
+  if (!strong) return t(`verdict.weak${besides}`, { n: weak });
+  const sure = t(`verdict.some${besides}`, { n: strong });
+  return weak ? `${sure} ${t("verdict.more", { n: weak })}` : sure;
 }
 
 /**
