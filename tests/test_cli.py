@@ -143,7 +143,7 @@ OPTIONS = [
 def test_the_commands_are_those_promised() -> None:
     assert set(cli.commands) == {
         "build-vocab", "index", "add", "remove", "list", "check", "merge", "export", "import",
-        "link", "query", "eval", "info", "demo",
+        "link", "query", "eval", "info", "matches", "serve", "demo",
     }  # fmt: skip
 
 
@@ -697,7 +697,7 @@ def test_a_bug_is_one_line_unless_asked_for_more(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("bovw.search.Searcher.search", broken)
+    monkeypatch.setattr("bovw.search.Searcher.search_features", broken)
     arguments = ["query", str(image), "--index", str(built)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1

@@ -17,8 +17,8 @@ from bovw.report.figure import figure
 from bovw.report.page import page
 from bovw.report.text import counted, path_shown, shown
 
-# Pixels along a thumbnail's longest side, and their JPEG quality: about 5 kB each.
-SIZE, QUALITY = 160, 75
+# Longest sides in pixels of hits and of queries, and their JPEG quality: about 5 and 15 kB.
+SIZE, QUERY_SIZE, QUALITY = 160, 320, 75
 # Hits shown of a query, and ranks of its positives written out.
 HITS, RANKS = 10, 15
 # How a label is coloured, beside its word, and what it means.
@@ -141,7 +141,7 @@ def _worth(ap: Any) -> float:
 
 def _query(outcome: Outcome, ap: Any, curves: Curves, images: Path, album: Album) -> str:
     query = outcome.query
-    picture = album.thumbnail(images / query.image, SIZE)
+    picture = album.thumbnail(images / query.image, QUERY_SIZE)
     outline = None if query.region is None else corners(query.region)
     hits = "\n".join(_hit(hit, query, album) for hit in outcome.hits[:HITS])
     return f"""<details><summary><span class="id">{shown(query.id)}</span>
