@@ -6,6 +6,7 @@ BOVW_SCREENSHOTS names a folder in which to leave screenshots.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from bovw.build import build_index
 from bovw.images import find_images
@@ -138,9 +140,15 @@ def query(collection: Collection) -> Path:
 
 def screenshot(page: Page, name: str) -> None:
     folder = os.environ.get("BOVW_SCREENSHOTS")
-    if folder:
-        page.wait_for_timeout(400)
-        page.screenshot(path=Path(folder, f"{name}.png"))
+    if not folder:
+        return
+    page.wait_for_timeout(600)
+    with Image.open(io.BytesIO(page.screenshot())) as taken:
+        # Small enough for a repository: what is drawn is full of grain.
+        taken.thumbnail((960, 960))
+        taken.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(
+            Path(folder, f"page-{name}.png"), optimize=True
+        )
 
 
 def give(page: Page, event: str, path: Path) -> None:
@@ -438,9 +446,10 @@ def test_the_query_is_laid_over_the_hit(
     dialog.get_by_text("Curtain").click()
     expect(curtain).to_have_css("opacity", "1")
     expect(curtain).to_have_css("clip-path", re.compile(r"inset\(0px 20% 0px 0px\)"))
+    slider.fill("50")
+    screenshot(page, "overlay")
     slider.press("Home")
     expect(curtain).to_have_css("clip-path", re.compile(r"inset\(0px 100% 0px 0px\)"))
-    screenshot(page, "overlay")
     # Where the browser really puts the query's corners, in pixels of the hit.
     shown = np.array(
         dialog.locator(".warped").evaluate(
@@ -536,27 +545,29 @@ def test_two_runs_are_compared(open_page: Open, collection: Collection) -> None:
     page = open_page()
     page.get_by_role("link", name="Evaluation").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Evaluation")
-    for rerank in ("0", "100"):
+    for scoring, rerank in (("tfidf", "0"), ("hamming", "100")):
+        page.get_by_label("Scoring").select_option(scoring)
         page.get_by_label("Images checked").fill(rerank)
         page.get_by_label("Images added to the query").fill("0")
         page.get_by_role("button", name="Start a run").click()
-        run = page.get_by_role("row", name=f"hamming, {rerank} checked")
+        run = page.get_by_role("row", name=f"{scoring}, {rerank} checked")
         expect(run.locator(".figure")).to_have_count(3, timeout=60_000)
     expect(page.locator(".figures strong").first).to_have_text("1.000")
     queries = page.locator(".queries tbody tr")
     expect(queries).to_have_count(len(collection.queries))
-    page.get_by_role("button", name="Compare: hamming, 0 checked").click()
+    page.get_by_role("button", name="Compare: tfidf, 0 checked").click()
     expect(page.get_by_text(re.compile("A against B: .* better"))).to_be_visible()
     differences = page.locator("td.difference").all_inner_texts()
     values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in differences]
     assert values == sorted(values, reverse=True)
-    page.get_by_role("button", name="scene_02", exact=True).click()
+    page.get_by_role("button", name="scene_00", exact=True).click()
     expect(page.locator(".curve polyline")).to_have_count(2)
     path = page.locator(".curve polyline").first.get_attribute("points") or ""
     assert len(path.split()) >= 3
     for ranking in page.locator(".ranking").all():
         labels = ranking.locator(".label").all_inner_texts()
         assert labels.count("ok") == 3 and set(labels) == {"ok", "wrong"}
+    page.locator("#runs-title").evaluate("(title) => title.scrollIntoView()")
     screenshot(page, "evaluation")
     page.get_by_role("button", name="Query", exact=True).click()
     ids = [text.strip() for text in queries.locator("th").all_inner_texts()]

@@ -132,7 +132,8 @@ async function send(url, options) {
 async function problemOf(response) {
   const content = await response.json().catch(() => ({}));
   const sentence = typeof content.detail === "string" ? content.detail : content.title;
-  return new Problem(response.status, sentence || t("error.status", { status: response.status }));
+  const words = sentence || t("error.status", { status: response.status });
+  return new Problem(response.status, words[0].toUpperCase() + words.slice(1));
 }
 
 function pause(seconds, signal) {

@@ -83,10 +83,10 @@ function steps({ total, offset, images }, app) {
       document.getElementById("browse-title").scrollIntoView();
     },
   }, t(`browse.${key}`));
-  const last = offset + images.length;
+  const last = images.length && offset + images.length;
   return [
     step("previous", Math.max(0, offset - PAGE), offset > 0),
-    h("span", {}, `${number(Math.min(offset + 1, last))}–${number(last)} / ${number(total)}`),
-    step("next", offset + PAGE, last < total),
+    h("span", {}, `${number(images.length && offset + 1)}–${number(last)} / ${number(total)}`),
+    step("next", offset + PAGE, last > 0 && last < total),
   ];
 }

@@ -8,6 +8,8 @@ const HANDLES = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
 const PATIENCE = 450;
 // Smaller than so many pixels of the screen is a click and no box.
 const SMALLEST = 8;
+// In a smaller box than this, handles would hide each other.
+const CROWDED = 48;
 
 /**
  * A picture with a box on it.
@@ -52,6 +54,7 @@ export function regionEditor(onChange) {
     box.style.top = `${(100 * y1) / height}%`;
     box.style.width = `${(100 * (x2 - x1)) / width}%`;
     box.style.height = `${(100 * (y2 - y1)) / height}%`;
+    box.classList.toggle("tiny", Math.min(box.clientWidth, box.clientHeight) < CROWDED);
     box.setAttribute("aria-label", t("region.label", { x1, y1, x2, y2 }));
   }
 

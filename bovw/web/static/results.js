@@ -47,9 +47,10 @@ export function resultGroups(answer, actions) {
  */
 export function evidence(hit) {
   if (!hit.transform) return [h("span", {}, t("hit.alike"))];
-  const agree = h("span", { class: "agree" }, t("hit.agree", { n: hit.inliers }));
-  const weak = h("span", { class: "badge weak" }, t("hit.weak"));
-  return hit.inliers < WEAK ? [agree, " ", weak] : [agree];
+  const words = t("hit.agree", { n: hit.inliers });
+  return hit.inliers < WEAK
+    ? [h("span", {}, words), " ", h("span", { class: "badge weak" }, t("hit.weak"))]
+    : [h("span", { class: "agree" }, words)];
 }
 
 /**
@@ -81,7 +82,7 @@ export function mounted(image) {
 function group(kind, title, hits, answer, actions) {
   if (!hits.length) return null;
   return h("section", { class: `group ${kind}`, "aria-label": title },
-    h("h2", {}, title, " ", h("span", { class: "count" }, number(hits.length))),
+    h("h2", {}, title),
     h("ol", { class: "grid", start: hits[0].rank }, hits.map((hit) => card(hit, answer, actions))));
 }
 
