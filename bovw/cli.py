@@ -13,6 +13,7 @@ from bovw import __version__
 from bovw.cli_common import say
 from bovw.cli_index import COMMANDS as INDEXING
 from bovw.cli_options import FOLDER
+from bovw.cli_plan import COMMANDS as PLANNING
 from bovw.cli_search import COMMANDS as ASKING
 from bovw.cli_show import COMMANDS as SHOWING
 from bovw.cli_web import COMMANDS as SERVING
@@ -74,7 +75,7 @@ def cli() -> None:
     """  # noqa: D301 - click's mark for lines to keep must be the character itself
 
 
-for command in (*INDEXING, *ASKING, *SHOWING, *SERVING):
+for command in (*INDEXING, *ASKING, *SHOWING, *SERVING, *PLANNING):
     cli.add_command(command)
 
 
