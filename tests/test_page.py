@@ -243,7 +243,6 @@ def test_a_photograph_is_given_and_its_scene_is_found(
 def test_boxes_lie_where_the_scene_is(open_page: Open, collection: Collection, query: Path) -> None:
     page = open_page()
     pick(page, query)
-    screenshot(page, "results")
     for view in collection.views_of(1):
         H = transform_between(collection.queries[1], view)
         drawn = corners_of(hit(page, view.name).locator("polygon"))
@@ -308,7 +307,7 @@ def test_a_box_is_drawn_and_searched_for(
     H = transform_between(collection.queries[1], view)
     drawn = corners_of(hit(page, view.name).locator("polygon"))
     assert np.abs(drawn - carried(H, tuple(region))).max() < NEAR
-    screenshot(page, "region")
+    screenshot(page, "results")
 
 
 def points(card: Locator) -> int:
@@ -642,4 +641,5 @@ def test_it_is_dark_where_that_is_wanted(open_page: Open, query: Path) -> None:
     pick(page, query)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", ground))) < 60
+    draw_box(page, (0.3, 0.3, 0.8, 0.7))
     screenshot(page, "dark")

@@ -35,8 +35,9 @@ function curve(points, at) {
   const places = points.map(([x, y]) => [across(x).toFixed(1), down(y).toFixed(1)]);
   // So many dots that they touch say no more than the line.
   const dotted = points.length < 60;
+  const start = places.slice(0, 1).map(([, y]) => [across(0), y]);
   return s("g", { class: `curve curve-${at}` },
-    s("polyline", { points: places.map(String).join(" ") }),
+    s("polyline", { points: [...start, ...places].map(String).join(" ") }),
     dotted && places.map(([cx, cy]) => s("circle", { cx, cy, r: 2.4 })));
 }
 

@@ -43,7 +43,7 @@ export function s(tag, props = {}, ...children) {
 export function refill(node, ...children) {
   const focused = node.contains(document.activeElement) && document.activeElement.dataset.key;
   node.replaceChildren(...kept(children));
-  if (focused) node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
 /**

@@ -40,6 +40,7 @@ export function evaluationPage(app) {
     summary,
     h("div", { class: "two-columns" }, queries, detail));
   let timer = 0;
+  let drawn = "";
   let wanted = new AbortController();
 
   function go(change, how) {
@@ -73,10 +74,15 @@ export function evaluationPage(app) {
     const set = await askOnce(evaluationPath(name), { signal });
     const list = await runsOf(name, signal);
     const chosen = choice(state, set, list);
-    fillHead(all, set, chosen);
     refill(runs, list.length ? runTable(list, chosen, go) : h("p", {}, t("run.empty")));
-    fillQueries(state, set, chosen);
-    await fillDetail(state, set, chosen, signal);
+    // While another run goes on, what is looked at stays as it is.
+    const key = drawingKey(state, set, chosen);
+    if (key !== drawn) {
+      fillHead(all, set, chosen);
+      fillQueries(state, set, chosen);
+      await fillDetail(state, set, chosen, signal);
+      drawn = key;
+    }
     if (list.some((run) => run.state === "running")) {
       timer = setTimeout(() => update(app.state).catch(app.report), PATIENCE);
     }
@@ -115,7 +121,11 @@ export function evaluationPage(app) {
     const query = set.queries.find((one) => one.number === state.number);
     if (!chosen.run?.results) refill(detail);
     else if (!query) refill(detail, h("p", { class: "hint" }, t("ranking.choose")));
-    else refill(detail, await queryDetail(set, query, chosen, signal));
+    else {
+      refill(detail, await queryDetail(set, query, chosen, signal));
+      if (detail.dataset.shown !== query.id) detail.scrollIntoView({ block: "nearest" });
+    }
+    detail.dataset.shown = query?.id ?? "";
   }
 
   function leave() {
@@ -137,6 +147,11 @@ function choice(state, set, list) {
   const other = list.find(({ id }) => id === state.other && id !== run.id) ?? null;
   const setting = set.settings.includes(state.setting) ? state.setting : set.settings[0];
   return { run, other, setting };
+}
+
+function drawingKey(state, set, { run, other, setting }) {
+  const runs = [run, other].map((one) => one && [one.id, one.state]);
+  return JSON.stringify([set.name, runs, setting, state.number, state.sort]);
 }
 
 function figures(run, setting, letter) {

@@ -15,7 +15,7 @@ const ICON = new URL("icon.svg", import.meta.url);
 
 const alertBox = h("div", { id: "alert", role: "alert" });
 const busyBox = h("div", { id: "busy", role: "status" });
-const main = h("main", { id: "main" });
+const main = h("main", { id: "main", tabindex: "-1" });
 
 let page = null;
 let pageName = "";

@@ -113,10 +113,10 @@ export function queryTable(rows, { sort, shown, two }, go) {
       "data-key": `sort ${column}`,
       onclick: () => go({ sort: sort === column ? `-${column}` : column }),
     }, words(column)));
-  return h("div", { class: "scroll" }, h("table", { class: "queries" },
+  return h("table", { class: "queries" },
     h("caption", { class: "hidden" }, t("query.table")),
     h("thead", {}, h("tr", {}, columns.map(head))),
-    h("tbody", {}, sorted(rows, sort).map((row) => queryRow(row, shown, two, go)))));
+    h("tbody", {}, sorted(rows, sort).map((row) => queryRow(row, shown, two, go))));
 }
 
 function queryRow(row, shown, two, go) {
