@@ -54,7 +54,7 @@ function drawn(matches, urls, region, stacked) {
   right.picture(urls.hit, matches.box),
   pairs.map(drawnPair));
   // Many lines are each fainter, so that the pictures are still seen.
-  drawing.style.setProperty("--faint", Math.max(0.22, Math.min(0.9, 12 / pairs.length)));
+  drawing.style.setProperty("--faint", Math.max(0.12, Math.min(0.9, 24 / pairs.length)));
   drawing.style.setProperty("--dot", stacked || pairs.length > 150 ? "3.5px" : "5px");
   return { drawing, pairs };
 }
