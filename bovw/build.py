@@ -19,6 +19,7 @@ from bovw.images import ImageFile, sha256, size_and_time
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow, read_meta
 from bovw.index.reader import damaged_among, vocabulary_files
+from bovw.index.shards import create_shards, parts_of, read_shards, sealing, shard_names, shard_of
 from bovw.index.writer import check_free
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.parallel import Progress, sensible_jobs, silent
@@ -160,6 +161,7 @@ def build_index(
     ingest: IngestOptions = IngestOptions(),
     may_vanish: Callable[[ImageRow], bool] = lambda row: True,
     on_plan: Callable[[Plan], object] | None = None,
+    shards: int | None = None,
 ) -> Index:
     """Make an index hold images as `find_images` lists them; one in `folder` is updated.
 
@@ -168,18 +170,19 @@ def build_index(
     features    None for what the index was made with, or the defaults
     on_skip     is told the name of each image that cannot be used, and the reason
     may_vanish  tells of an image in the index, which is not among `images`, whether to remove it
-    on_plan     is told what will be done
+    on_plan     is told what will be done, of every shard
+    shards      how many a new index is made of, each with the images whose names fall to it; None
+                for an ordinary one
 
     Commits every `ingest.batch` images, so that what is done is not lost if the run is. Raises
     FormatError where the index was made with another vocabulary or other features, BovwError where
     not one image can be used.
     """
     folder, jobs = Path(folder), sensible_jobs(jobs)
+    parts = _parts(folder, shards)
+    made = [part for part in parts if read_meta(part)]
     known: dict[str, Described] = {}
-    if read_meta(folder):
-        writer = IndexWriter.open(folder)
-    else:
-        check_free(folder)
+    if not made:
         features = features or FeatureOptions()
         if vocabulary is None:
             known = sample(images, features, options, jobs, progress, ingest.limit)
@@ -187,23 +190,62 @@ def build_index(
                 for one in known.values():
                     _report(one, on_skip)
             vocabulary = train_on(known.values(), options, fit=True, jobs=jobs)
-        writer = IndexWriter.create(
-            folder, len(vocabulary.words), vocabulary.bits, vocabulary.fingerprint, asdict(features)
-        )
-    with writer:
-        _check_made_with(writer, vocabulary, features)
-        restored = vocabulary is not None and _save_copy(vocabulary, writer)
-        if known:
-            writer.commit()
-        plan = plan_update(writer.rows, images, may_vanish, ingest.retry)
-        if on_plan:
-            on_plan(plan)
-        _update(writer, plan, known, jobs, progress, on_skip, ingest)
-        if not any(row.status == "ok" for row in writer.rows.values()):
-            writer.abandon()
-            raise BovwError("not one of the images can be used: nothing was indexed")
-        writer.commit(anew=restored)
+        if shards:
+            create_shards(folder, shards)
+    elif len(made) < len(parts):
+        # The rest of an interrupted first build.
+        index = Index.open(made[0])
+        features = features or FeatureOptions(**index.meta["options"])
+        vocabulary = vocabulary or Vocabulary.load(index.vocabulary_folder)
+    with sealing(folder):
+        for number, part in enumerate(parts):
+            own = [one for one in images if shard_of(one.name, len(parts)) == number]
+            with _opened(part, vocabulary, features) as writer:
+                _check_made_with(writer, vocabulary, features)
+                restored = vocabulary is not None and _save_copy(vocabulary, writer)
+                if known:
+                    writer.commit()
+                plan = plan_update(writer.rows, own, may_vanish, ingest.retry)
+                if on_plan:
+                    on_plan(plan)
+                _update(writer, plan, known, jobs, progress, on_skip, ingest)
+                if len(parts) == 1:
+                    _refuse_empty(writer)
+                writer.commit(anew=restored)
     return Index.open(folder)
+
+
+def _parts(folder: Path, shards: int | None) -> list[Path]:
+    """Return the folders of an index's shards; raises FormatError where it has not so many."""
+    parts = parts_of(folder)
+    fresh = not read_shards(folder) and not read_meta(folder)
+    if fresh:
+        check_free(folder)
+        return [folder / name for name in shard_names(shards)] if shards else parts
+    if shards and (shards != len(parts) or not read_shards(folder)):
+        raise FormatError(
+            f"{folder} has {len(parts)} shards and not {shards}: leave --shards out, or make "
+            f"another with `bovw shard {folder} --into {shards} FOLDER`"
+        )
+    return parts
+
+
+def _opened(
+    part: Path, vocabulary: Vocabulary | None, features: FeatureOptions | None
+) -> IndexWriter:
+    """Open an index to change it, or start one."""
+    if read_meta(part):
+        return IndexWriter.open(part)
+    assert vocabulary and features, "what a new index is made with is known"
+    words, bits = len(vocabulary.words), vocabulary.bits
+    return IndexWriter.create(part, words, bits, vocabulary.fingerprint, asdict(features))
+
+
+def _refuse_empty(writer: IndexWriter) -> None:
+    """Raise BovwError where not one image can be used, and leave nothing of a new index."""
+    if not any(row.status == "ok" for row in writer.rows.values()):
+        writer.abandon()
+        raise BovwError("not one of the images can be used: nothing was indexed")
 
 
 def _check_made_with(

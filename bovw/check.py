@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bovw.errors import FormatError
-from bovw.index import Index, IndexWriter
+from bovw.index import Index
 from bovw.index.catalog import Catalog, no_index
 from bovw.index.reader import damaged_among, files_of, vocabulary_files
+from bovw.index.shards import changing, parts_of, read_shards, unseal
 from bovw.index.writer import unused
 from bovw.vocab import Vocabulary
 
@@ -17,6 +18,13 @@ def find_problems(folder: Path) -> list[str]:
 
     Reads everything. Raises FormatError where there is no index, or its catalog cannot be read.
     """
+    problems = [line for part in parts_of(folder) for line in _find_problems(part)]
+    if not problems and read_shards(folder):
+        problems = [f"{folder / name} is damaged" for name in Index.open(folder).damaged_files()]
+    return problems
+
+
+def _find_problems(folder: Path) -> list[str]:
     catalog = Catalog(folder)
     try:
         if not catalog.meta:
@@ -54,6 +62,10 @@ def find_problems(folder: Path) -> list[str]:
 
 def find_leftovers(folder: Path) -> list[Path]:
     """Return what an interrupted run left in an index; the next change removes it."""
+    return [path for part in parts_of(folder) for path in _find_leftovers(part)]
+
+
+def _find_leftovers(folder: Path) -> list[Path]:
     catalog = Catalog(folder)
     try:
         return unused(folder, catalog.meta, [row.id for row in catalog.segments()])
@@ -67,9 +79,12 @@ def repair_index(folder: Path) -> list[str]:
     Returns the names of the images that were in them: indexing their folder reads them again.
     Raises FormatError where the catalog or the words are damaged, which nothing can replace.
     """
-    with IndexWriter.open(folder) as writer:
-        # Fails where the words are damaged; the rest of a vocabulary is made again of them.
-        Vocabulary.load(writer.vocabulary_folder).save(writer.vocabulary_folder)
-        lost = [name for id in writer.damaged_segments() for name in writer.discard(id)]
-        writer.commit(anew=True)
+    lost: list[str] = []
+    with changing(folder) as writers:
+        for writer in writers:
+            # Fails where the words are damaged; the rest of a vocabulary is made again of them.
+            Vocabulary.load(writer.vocabulary_folder).save(writer.vocabulary_folder)
+            lost += [name for id in writer.damaged_segments() for name in writer.discard(id)]
+            writer.commit(anew=True)
+        unseal(folder)
     return sorted(lost)

@@ -83,13 +83,16 @@ def build_vocab(
 @feature_options
 @ingest_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--shards", type=click.IntRange(1, 10_000),
+              help="Make a new index of so many parts, for several machines.")  # fmt: skip
 @jobs_option
 @quiet_option
 @click.pass_context
 def make_index(
     context: click.Context, folders: tuple[Path, ...], index: Path, vocab: Path | None,
     max_features: int, max_size: int, upright: bool, exclude: tuple[str, ...], batch: int,
-    time_limit: float, retry: bool, dry_run: bool, jobs: int | None, quiet: bool,
+    time_limit: float, retry: bool, dry_run: bool, shards: int | None, jobs: int | None,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Index images, so that queries find them; an index that is there is brought up to date.
 
@@ -100,7 +103,7 @@ def make_index(
     """
     from bovw.build import build_index
     from bovw.images import find_images
-    from bovw.index.catalog import read_meta
+    from bovw.index.shards import read_any_meta
     from bovw.plan import below
 
     skips = Skips()
@@ -110,7 +113,7 @@ def make_index(
     if dry_run:
         _show_plan(index, images, may_vanish, retry)
         return
-    meta = read_meta(index)
+    meta = read_any_meta(index)
     given = {
         name: value
         for name, value in (
@@ -133,6 +136,7 @@ def make_index(
         ingest=IngestOptions(batch, time_limit, retry),
         may_vanish=may_vanish,
         on_plan=lambda plan: say(quiet or not meta, plan.summary()),
+        shards=shards,
     )
     say(quiet, _contents(made))
     skips.leave()
@@ -185,15 +189,18 @@ def remove(names: tuple[str, ...], index: Path, quiet: bool) -> None:
 
     Example: bovw remove holiday/0012.jpg --index bovw-index
     """
-    from bovw.index import Index, IndexWriter
+    from bovw.index import Index
+    from bovw.index.shards import changing, shard_of
 
-    with IndexWriter.open(index) as writer:
-        unknown = [name for name in names if name not in writer.rows]
+    with changing(index) as writers:
+        holders = {name: writers[shard_of(name, len(writers))] for name in names}
+        unknown = [name for name, holder in holders.items() if name not in holder.rows]
         if unknown:
             raise BovwError(f"{index} has no {', '.join(unknown)}: see `bovw list`")
-        for name in dict.fromkeys(names):
-            writer.remove(name)
-        writer.commit()
+        for name, holder in holders.items():
+            holder.remove(name)
+        for writer in writers:
+            writer.commit()
     say(quiet, _contents(Index.open(index)))
 
 
@@ -251,12 +258,14 @@ def merge(index: Path, quiet: bool) -> None:
 
     Example: bovw merge --index bovw-index
     """
-    from bovw.index import Index, IndexWriter
+    from bovw.index import Index
+    from bovw.index.shards import changing
 
     before = Index.open(index)
-    with IndexWriter.open(index) as writer:
-        writer.compact()
-        writer.commit()
+    with changing(index) as writers:
+        for writer in writers:
+            writer.compact()
+            writer.commit()
     after = Index.open(index)
     say(quiet, f"{len(before.segments)} segments to {len(after.segments)}, "
                f"{before.removed:,} features of removed images dropped")  # fmt: skip
@@ -332,17 +341,36 @@ def _show_plan(
 ) -> None:
     """Print what an update would do, image by image."""
     from bovw.index import Index
-    from bovw.index.catalog import read_meta
+    from bovw.index.shards import read_any_meta
     from bovw.plan import plan_update
     from bovw.results import printable
 
-    rows = Index.open(index).images() if read_meta(index) else []
+    rows = Index.open(index).images() if read_any_meta(index) else []
     plan = plan_update({row.name: row for row in rows}, images, may_vanish, retry)
     for what, name in plan.steps():
         click.echo(f"{what} {printable(name)}")
     say(False, plan.summary())
 
 
+@click.command()
+@click.argument("source", type=FOLDER, metavar="INDEX")
+@click.argument("out", type=FOLDER)
+@click.option("--into", type=click.IntRange(1, 10_000), required=True, metavar="N",
+              help="How many parts to make.")  # fmt: skip
+@quiet_option
+def shard(source: Path, out: Path, into: int, quiet: bool) -> None:
+    """Write an INDEX as N shards to OUT, which every command takes as it takes an index.
+
+    Answers are the same: words weigh what they do in all shards together.
+
+    Example: bovw shard bovw-index shards --into 4
+    """
+    from bovw.split import split_index
+
+    say(quiet, _contents(split_index(source, into, out)))
+
+
 COMMANDS = (
-    build_vocab, make_index, add, remove, list_images, check, merge, export, import_file, link
+    build_vocab, make_index, add, remove, list_images, check, merge, export, import_file, link,
+    shard,
 )  # fmt: skip

@@ -182,10 +182,11 @@ def _dataset_index(
     """Open the index of a data set, made first where there is none."""
     from bovw.build import build_index
     from bovw.evaluation.database import database_files, find_index
+    from bovw.index.shards import is_index
 
     # An index that is there has its own vocabulary, and only one given beside it has to fit.
     given = click.get_current_context().get_parameter_source("vocab") is ParameterSource.COMMANDLINE
-    needed = given or not (index and (index / "catalog.sqlite").is_file())
+    needed = given or not (index and is_index(index))
     vocabulary = find_vocabulary(vocab, quiet) if needed else None
     folder, found = find_index(loaded, images, index, DEFAULT_INDEX, vocabulary)
     if found:

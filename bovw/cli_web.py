@@ -29,7 +29,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
               help="The port to listen at, 0 for any that is free.")  # fmt: skip
 @click.option("--cache", type=FOLDER, help="The folder that keeps thumbnails and pictures that "
               "are searched with.  [default: bovw in the user's cache folder]")  # fmt: skip
-@click.option("--eval", "datasets", multiple=True, metavar="DATASET",
+@click.option("--eval", multiple=True, metavar="DATASET",
               help="A data set, as `bovw eval` takes it, for the page that evaluates. May be "
                    "repeated.")  # fmt: skip
 @click.option("--images", type=FOLDER, help="The folder that holds the data sets' pictures.")
@@ -42,7 +42,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 @click.option("--token", help="What such requests have to show; best set as BOVW_SERVE_TOKEN.")
 @quiet_option
 def serve(
-    index: Path, host: str, port: int, cache: Path | None, datasets: tuple[str, ...],
+    index: Path, host: str, port: int, cache: Path | None, eval: tuple[str, ...],
     images: Path | None, allow_write: Path | None, token: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Serve a web page that searches an index, and its REST API.
@@ -59,13 +59,13 @@ def serve(
         ) from error
     if bool(allow_write) != bool(token):
         raise UsageError("--allow-write and --token (BOVW_SERVE_TOKEN) need each other")
-    if datasets and not images:
+    if eval and not images:
         raise UsageError("--eval needs --images, the folder that holds the pictures")
     app = create_app(
         index,
         cache or default_cache(),
         hosts=LOOPBACK if _is_loopback(host) else ("*",),
-        datasets=datasets,
+        datasets=eval,
         images=images or Path(),
         token=token,
         additions=allow_write,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bovw.errors import FormatError
 from bovw.index import Index
-from bovw.index.catalog import FILE
+from bovw.index.shards import is_index
 from bovw.results import printable
 from bovw.vocab.store import damaged_files, read_manifest
 
@@ -17,7 +17,7 @@ def describe_folder(folder: Path) -> dict[str, Any]:
 
     Raises FormatError where it is neither, or cannot be opened.
     """
-    if (folder / FILE).is_file():
+    if is_index(folder):
         return _index(Index.open(folder))
     if (folder / "manifest.json").is_file():
         return _vocabulary(folder)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from bovw.errors import ImageError
 from bovw.features import describe_all
-from bovw.index import Index, IndexWriter
+from bovw.index import Index
 from bovw.index.graph import Graph
+from bovw.index.shards import changing, read_shards, seal, shard_of
 from bovw.parallel import Progress, in_order, sensible_jobs, silent
 from bovw.pictures import read_picture
 from bovw.records import Box, Features, Words
@@ -53,7 +54,7 @@ def link_images(
 
     Raises FormatError where there is no index.
     """
-    with IndexWriter.open(folder) as writer:
+    with changing(folder) as writers:
         index = Index.open(folder)
         images = np.flatnonzero(index.statistics.live).tolist()
         found: dict[str, list[tuple[str, float]]] = {}
@@ -67,12 +68,17 @@ def link_images(
                     continue
                 found[name] = answer.neighbours
                 if answer.features and answer.words:
+                    writer = writers[shard_of(name, len(writers))]
                     row = replace(writer.rows[name], features=len(answer.features))
                     writer.add(row, answer.features, answer.words)
-        writer.commit()
+        for writer in writers:
+            writer.commit()
         graph = _graph_of(found, Index.open(folder).names)
-        writer.put_graph(graph)
-        writer.commit()
+        if read_shards(folder):
+            seal(folder, graph)
+        else:
+            writers[0].put_graph(graph)
+            writers[0].commit()
     return graph
 
 

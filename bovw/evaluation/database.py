@@ -10,7 +10,7 @@ from bovw.errors import DatasetError, FormatError
 from bovw.evaluation.protocols import Dataset
 from bovw.images import ImageFile
 from bovw.index import Index
-from bovw.index.catalog import FILE
+from bovw.index.shards import is_index
 from bovw.vocab import Vocabulary
 
 
@@ -30,7 +30,7 @@ def find_index(
     Raises DatasetError where `index` holds other images, FormatError where it has other words.
     """
     if index:
-        if not (index / FILE).is_file():
+        if not is_index(index):
             return index, None
         opened = Index.open(index)
         check_database(dataset, opened)
@@ -44,7 +44,7 @@ def find_index(
     key = "\0".join([str((images / dataset.folder).resolve()), fingerprint, *dataset.database])
     own = Path("bovw-eval") / hashlib.sha256(os.fsencode(key)).hexdigest()[:12]
     for folder in (usual, own):
-        if (folder / FILE).is_file():
+        if is_index(folder):
             opened = Index.open(folder)
             fits = not vocabulary or opened.meta["fingerprint"] == fingerprint
             if fits and {row.name for row in opened.images()} == set(dataset.database):

@@ -8,7 +8,7 @@ import shutil
 import uuid
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bovw.errors import BovwError, FormatError, NewerFormatError, UsageError
@@ -16,10 +16,12 @@ from bovw.index.arrays import sync_folder
 from bovw.index.catalog import FILE, Catalog, no_index
 from bovw.index.lock import WriterLock
 from bovw.index.reader import Index, damaged_among, files_of, vocabulary_files
+from bovw.index.shards import MANIFEST, is_index, parts_of, read_shards
 
 # What an archive may hold: nothing that leads out of the folder it is unpacked to.
 _MEMBER = re.compile(
-    r"catalog\.sqlite|(segments|statistics|names|graph)/\d+/\w+\.npy|vocabulary-[0-9a-f]+/\w[\w.]*",
+    r"shards\.json|([\w-]+/)?(catalog\.sqlite|(segments|statistics|names|graph)/\d+/\w+\.npy|"
+    r"vocabulary-[0-9a-f]+/\w[\w.]*)",
     re.ASCII,
 )
 # One date for all, the first that a zip can have: the same index makes the same archive.
@@ -36,16 +38,16 @@ def export_index(folder: Path, file: Path) -> None:
     folder, file = Path(folder), Path(file).absolute()
     if file.exists() and not _is_archive(file):
         raise UsageError(f"{file} is there and is no archive of an index: give another name")
-    if not (folder / FILE).is_file():
+    if not is_index(folder):
         raise no_index(folder)
-    with WriterLock(folder), _aside(file, "write") as aside:
-        expected = _listed(folder)
+    with _locked(folder), _aside(file, "write") as aside:
+        expected, catalogs = _listed(folder), _catalogs(folder)
         damaged = damaged_among(folder, expected)
         if damaged:
             raise FormatError(f"{folder / damaged[0]} is damaged: see `bovw check` on the index")
         with aside.open("xb") as target:
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-                for name in sorted([FILE, *expected]):
+                for name in sorted([*catalogs, *expected]):
                     member = zipfile.ZipInfo(name, _DATE)
                     member.file_size = (folder / name).stat().st_size
                     with (folder / name).open("rb") as source, archive.open(member, "w") as copy:
@@ -119,16 +121,44 @@ def _remove(path: Path) -> None:
 def _is_archive(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
-            return FILE in archive.namelist()
+            return not {FILE, MANIFEST}.isdisjoint(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
 
 
-def _listed(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that the catalog in `folder` names, by its path.
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep everybody else from writing to an index, or to its shards."""
+    shards = parts_of(folder) if read_shards(folder) else []
+    with ExitStack() as locks:
+        for place in (folder, *shards):
+            locks.enter_context(WriterLock(place))
+        yield
 
-    Raises FormatError where the catalog is damaged.
+
+def _catalogs(folder: Path) -> list[str]:
+    """Return the files that say what else belongs to an index, by their paths in it."""
+    shards = read_shards(folder).get("shards", [])
+    return [MANIFEST, *(f"{name}/{FILE}" for name in shards)] if shards else [FILE]
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that an index's catalogs name, by its path.
+
+    Raises FormatError where a catalog is damaged.
     """
+    manifest = read_shards(folder)
+    own: dict[str, str] = manifest.get("joined", {}).get("files", {})
+    if not manifest:
+        return _listed_part(folder)
+    return own | {
+        f"{name}/{file}": digest
+        for name in manifest["shards"]
+        for file, digest in _listed_part(folder / name).items()
+    }
+
+
+def _listed_part(folder: Path) -> dict[str, str]:
     catalog = Catalog(folder)
     try:
         problems = catalog.problems()
@@ -166,7 +196,7 @@ def _check_unpacked(folder: Path) -> None:
     """Raise FormatError where a folder is not just a whole index."""
     expected = _listed(folder)
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(found ^ {FILE, *expected}):
+    for name in sorted(found ^ {*_catalogs(folder), *expected}):
         raise FormatError(f"{name} is missing or does not belong to it")
     for name in damaged_among(folder, expected):
         raise FormatError(f"{name} differs from its checksum")

@@ -75,6 +75,10 @@ class Names(Arrays, Sequence[str]):
             held[image] = wanted in os.fsencode(self[image]).lower()
         return held
 
+    def folder(self, image: int) -> str:
+        """Return the folder that an image's name is relative to."""
+        return self._parts(image)[0]
+
     def path(self, image: int) -> Path:
         """Return where an image lay when it was indexed."""
         return Path(*self._parts(image))

@@ -43,11 +43,14 @@ class Index:
 
     @classmethod
     def open(cls, folder: Path | str) -> Index:
-        """Open the index in `folder`, as it is now.
+        """Open the index in `folder`, as it is now, which may be one of shards.
 
         Raises FormatError where there is none, or it is damaged or of a newer format.
         """
-        return cls(Path(folder))
+        # Imported here because shards are indexes themselves.
+        from bovw.index.shards import Shards, read_shards
+
+        return (Shards if read_shards(Path(folder)) else cls)(Path(folder))
 
     def __len__(self) -> int:
         return int(self.statistics.live.sum())

@@ -144,6 +144,13 @@ class IndexWriter:
         if self._features >= SEGMENT_FEATURES:
             self._flush()
 
+    def adopt(self, segment: Segment, rows: Sequence[ImageRow]) -> None:
+        """Add the images of a whole segment, whose rows are in its order."""
+        self._flush()
+        for row in rows:
+            self._put(row)
+        self._save(segment, rows)
+
     def skip(self, row: ImageRow) -> None:
         """Put an image that cannot be used on record."""
         self._put(replace(row, features=0, segment=None, number=None))

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from bovw.build import build_index
 from bovw.errors import ImageError, UsageError
 from bovw.images import SUFFIXES, ImageFile
-from bovw.index import IndexWriter
+from bovw.index.shards import changing, shard_of
 from bovw.options import IngestOptions
 from bovw.results import printable
 from bovw.web.api import BODY, HUGE, LATER, LONG, UNKNOWN, UNUSABLE, Here, ImageId, receive
@@ -111,7 +111,8 @@ def _add(engine: Engine, folder: Path | None, name: str, source: Source) -> Imag
 def _remove(engine: Engine, id: str) -> None:
     index = engine.index
     engine.indexed(id, index)
-    with IndexWriter.open(index.folder) as writer:
+    with changing(index.folder) as writers:
+        writer = writers[shard_of(name_of(id), len(writers))]
         if name_of(id) in writer.rows:
             writer.remove(name_of(id))
             writer.commit()
