@@ -143,7 +143,7 @@ OPTIONS = [
 def test_the_commands_are_those_promised() -> None:
     assert set(cli.commands) == {
         "build-vocab", "index", "add", "remove", "list", "check", "merge", "export", "import",
-        "link", "query", "eval", "info", "matches", "serve", "demo",
+        "link", "query", "eval", "info", "matches", "serve", "demo", "plan", "shard",
     }  # fmt: skip
 
 
