@@ -20,7 +20,8 @@ COVERED = ("imports", "open", "decode and SIFT", "words", "score", "verify", "ex
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    for name, draw in (("growth", draw_growth), ("query", draw_query), ("size", draw_size)):
+    drawn = {"growth": draw_growth, "query": draw_query, "size": draw_size, "scale": draw_scale}
+    for name, draw in drawn.items():
         path = HERE / "results" / f"{name}.json"
         if path.is_file():
             draw(json.loads(path.read_text(encoding="utf-8")))
@@ -79,6 +80,37 @@ def draw_size(result: dict[str, Any]) -> None:
     ax.set(xlabel="kilobytes an image")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
+
+
+def draw_scale(result: dict[str, Any]) -> None:
+    """Draw what is predicted against the number of images: seconds a query, hours to build."""
+    sizes = result["sizes"]
+    images = [size["images"] for size in sizes]
+    _, (asked, built) = plt.subplots(1, 2, figsize=(10, 4))
+    for features, style in zip(
+        sorted({row["features"] for row in result["validation"]}), "x+", strict=True
+    ):
+        rows = [row for row in result["validation"] if row["features"] == features]
+        few = [row["images"] for row in rows]
+        label = f"one core, {features:,.0f} features, measured after SIFT"
+        asked.loglog(few, [row["p50"] for row in rows], f"k{style}", label=label)
+        asked.loglog(few, [row["predicted p50"] for row in rows], "k:")
+    one = [size["one core"]["p50"] for size in sizes[:3]]
+    asked.loglog(images[:3], one, "o-", label="one core, all in memory")
+    for number, straggling in enumerate(sizes[0]["spread"], 1):
+        spread = [size["spread"][straggling] for size in sizes]
+        for percentile, style in (("p50", "o-"), ("p95", "o--")):
+            values = [found["whole"][percentile] for found in spread]
+            label = f"nodes for 1 s, {percentile}, straggling {straggling}"
+            asked.loglog(images, values, style, color=f"C{number}", label=label)
+    for workers in sizes[0]["spread"]["0.2"]["hours"]:
+        hours = [size["spread"]["0.2"]["hours"][workers] for size in sizes]
+        built.loglog(images, hours, "o-", label=f"{int(workers):,} workers")
+    asked.set(xlabel="images", ylabel="seconds a query", ylim=(0.02, 5))
+    built.set(xlabel="images", ylabel="hours to build, straggling 0.2")
+    for ax in (asked, built):
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=7, loc="lower right" if ax is asked else "upper left")
 
 
 if __name__ == "__main__":

@@ -51,14 +51,14 @@ class Costs:
     assign: float = 12e-6
     write: float = 0.5e-6
     # Names and weights are written anew with every commit: seconds for each image of the index.
-    commit: float = 3e-6
+    commit: float = 5e-6
     # Five words and signatures for each feature of a query.
     lookup: float = 25e-6
     # A posting that is scored, and one that is looked through for matches with a candidate.
     posting: float = 5.9e-9
-    match: float = 2.4e-9
+    match: float = 2.1e-9
     # Verification of one candidate, beside that.
-    candidate: float = 0.4e-3
+    candidate: float = 0.55e-3
     # Whenever a query is scored: for an image of the index, and for a segment.
     image: float = 70e-9
     segment: float = 0.3e-3

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bovw.cli_common import say
 from bovw.cli_options import FOLDER
 from bovw.errors import UsageError
 
@@ -91,7 +92,10 @@ def plan(
     from bovw.probe import measure
 
     opened = Index.open(index) if index else None
-    costs = measure(find_images([folder]) if folder else [], opened)
+    found = find_images([folder]) if folder else []
+    if found or opened:
+        say(False, "measuring, for less than a minute")
+    costs = measure(found, opened)
     costs = replace(costs, features=features or costs.features)
     held = 1e9 * memory if memory else own_memory()
     count = nodes or enough_nodes(costs, images, held)
@@ -117,7 +121,7 @@ def as_text(costs: Costs, images: int, memory: float, here: Needs, spread: Needs
     lines = [f"{images:,} images of {costs.features:,.0f} features", row("", titles)]
     lines += [row("disk, wanted in the file cache", [size(n.disk) for n in columns])]
     lines += [row("memory to answer", [size(n.asking) for n in columns])]
-    fit = ["yes" if n.fits(memory) else "no: queries wait for the disk" for n in columns]
+    fit = ["yes" if n.fits(memory) else "no" for n in columns]
     lines += [row(f"both fit {size(memory)}", fit)]
     lines += [row("memory to build", [size(n.building) for n in columns])]
     lines += [row("hours to build", [f"{n.hours:,.2f}" for n in columns])]
@@ -138,8 +142,8 @@ def behind(costs: Costs) -> list[str]:
         f"yours: {yours or 'nothing'}",
         "measured on 1,201 photographs and one core of an AMD EPYC: "
         + ("all else" if yours else "everything"),
-        f"assumed: quick disks, {1e3 * HOP:g} ms a level of the network, nodes that differ by "
-        f"{STRAGGLING:.0%}; a query has one core of each node",
+        f"assumed: {1e3 * HOP:g} ms a level of the network, nodes that differ by {STRAGGLING:.0%}; "
+        "a query has one core of each node, and waits for no disk, which holds where both fit",
     ]
 
 
@@ -158,7 +162,7 @@ def as_json(costs: Costs, images: int, memory: float, here: Needs, spread: Needs
 
 def row(title: str, values: list[str]) -> str:
     """Write a line of the table."""
-    return f"{title:<32}" + "".join(f"{value:>20}" for value in values)
+    return f"{title:<32}" + "".join(f"{value:>24}" for value in values)
 
 
 def size(count: float) -> str:
