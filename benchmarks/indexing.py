@@ -28,11 +28,12 @@ import cv2
 import numpy as np
 from machine import write_result
 
-from bovw.build import build_index, build_vocabulary
+from bovw.build import build_index
 from bovw.images import ImageFile, find_images
 from bovw.memory import keep_freed_memory
 from bovw.options import FeatureOptions
 from bovw.parallel import available_jobs
+from bovw.training import build_vocabulary
 from bovw.vocab import Vocabulary
 
 GOAL = 0.85

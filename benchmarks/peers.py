@@ -49,7 +49,8 @@ import numpy as np
 import numpy.typing as npt
 from machine import write_result
 
-from bovw.build import build_index, describe_file
+from bovw.build import build_index
+from bovw.describe import describe_file
 from bovw.evaluation.database import check_database, database_files
 from bovw.evaluation.metrics import average_precision, first_is_positive
 from bovw.evaluation.protocols import Dataset, Judgement, load

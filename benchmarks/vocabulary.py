@@ -22,11 +22,11 @@ from machine import write_result
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from bovw.build import sample
 from bovw.images import find_images
 from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.parallel import available_jobs
 from bovw.records import Bytes, Floats
+from bovw.training import sample
 from bovw.vocab import Vocabulary
 from bovw.vocab.rootsift import rootsift
 

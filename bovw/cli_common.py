@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import click
 from bovw.cli_options import DEFAULT_VOCAB
 
 if TYPE_CHECKING:
+    from bovw.cluster import Cluster
     from bovw.parallel import Progress
     from bovw.vocab import Vocabulary
 
@@ -33,6 +34,21 @@ def progress(quiet: bool) -> Progress:
         return click.progressbar(results, length=length, label=label, file=sys.stderr)
 
     return silent if quiet or not sys.stderr.isatty() else bar
+
+
+@contextmanager
+def on_cluster(address: str | None) -> Iterator[Cluster | None]:
+    """Join the cluster at an address while something is done; none without an address."""
+    if address is None:
+        yield None
+        return
+    from bovw.cluster import connect
+
+    cluster = connect(address)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
 
 
 def find_vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from bovw.cli_common import NO_VOCABULARY, find_vocabulary, progress, say
+from bovw.cli_common import NO_VOCABULARY, find_vocabulary, on_cluster, progress, say
 from bovw.cli_options import (
     DEFAULT_VOCAB,
     FOLDER,
+    cluster_option,
     feature_options,
     index_option,
     ingest_options,
@@ -36,19 +37,20 @@ if TYPE_CHECKING:
               help="The folder to write.")  # fmt: skip
 @training_options
 @feature_options
+@cluster_option
 @jobs_option
 @quiet_option
 def build_vocab(
     folders: tuple[Path, ...], out: Path, words: int, seed: int, max_descriptors: int, bits: int,
-    max_features: int, max_size: int, upright: bool, exclude: tuple[str, ...], jobs: int | None,
-    quiet: bool,
+    max_features: int, max_size: int, upright: bool, exclude: tuple[str, ...],
+    cluster: str | None, jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Train a vocabulary of visual words on images.
 
     Example: bovw build-vocab photos --out bovw-vocab --words 65536
     """
-    from bovw.build import build_vocabulary, training_bytes
     from bovw.images import find_images
+    from bovw.training import build_vocabulary, training_bytes
     from bovw.vocab.store import check_target
 
     check_target(out)
@@ -60,7 +62,10 @@ def build_vocab(
     megabytes = training_bytes(options) / 1e6
     say(quiet, f"{len(images)} images; training on {max_descriptors:,} descriptors at most, "
                 f"up to {megabytes:,.0f} MB of memory")  # fmt: skip
-    vocabulary = build_vocabulary(images, features, options, jobs, progress(quiet), skips)
+    with on_cluster(cluster) as workers:
+        vocabulary = build_vocabulary(
+            images, features, options, jobs, progress(quiet), skips, workers
+        )
     if len(vocabulary.words) < words:
         used = vocabulary.settings["descriptors"]
         more = "raise --max-descriptors" if used >= max_descriptors else "give more images"
@@ -85,14 +90,15 @@ def build_vocab(
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--shards", type=click.IntRange(1, 10_000),
               help="Make a new index of so many parts, for several machines.")  # fmt: skip
+@cluster_option
 @jobs_option
 @quiet_option
 @click.pass_context
 def make_index(
     context: click.Context, folders: tuple[Path, ...], index: Path, vocab: Path | None,
     max_features: int, max_size: int, upright: bool, exclude: tuple[str, ...], batch: int,
-    time_limit: float, retry: bool, dry_run: bool, shards: int | None, jobs: int | None,
-    quiet: bool,
+    time_limit: float, retry: bool, dry_run: bool, shards: int | None, cluster: str | None,
+    jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Index images, so that queries find them; an index that is there is brought up to date.
 
@@ -125,19 +131,21 @@ def make_index(
     chosen = not meta or context.get_parameter_source("vocab") == ParameterSource.COMMANDLINE
     vocabulary = find_vocabulary(vocab, quiet) if chosen else None
     say(quiet or bool(meta) or vocabulary is not None, NO_VOCABULARY)
-    made = build_index(
-        images,
-        index,
-        vocabulary,
-        features,
-        jobs=jobs,
-        progress=progress(quiet),
-        on_skip=skips,
-        ingest=IngestOptions(batch, time_limit, retry),
-        may_vanish=may_vanish,
-        on_plan=lambda plan: say(quiet or not meta, plan.summary()),
-        shards=shards,
-    )
+    with on_cluster(cluster) as workers:
+        made = build_index(
+            images,
+            index,
+            vocabulary,
+            features,
+            jobs=jobs,
+            progress=progress(quiet),
+            on_skip=skips,
+            ingest=IngestOptions(batch, time_limit, retry),
+            may_vanish=may_vanish,
+            on_plan=lambda plan: say(quiet or not meta, plan.summary()),
+            shards=shards,
+            cluster=workers,
+        )
     say(quiet, _contents(made))
     skips.leave()
 

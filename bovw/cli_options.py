@@ -55,6 +55,11 @@ html_option = click.option(
     "--html", type=FOLDER, metavar="FILE",
     help="Also write one HTML file with pictures, to look at or to send.",
 )  # fmt: skip
+cluster_option = click.option(
+    "--cluster", metavar="ADDRESS",
+    help="Work on a cluster: auto or ray://HOST:PORT (Ray), dask://HOST:PORT (Dask).  [default: "
+         "this machine]",
+)  # fmt: skip
 index_option = click.option(
     "--index", type=FOLDER, default=DEFAULT_INDEX, show_default=True, envvar="BOVW_INDEX",
     help="The index's folder.",

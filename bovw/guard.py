@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 
 CRASHED = "crashed the process that read it"
@@ -32,10 +33,10 @@ ONE_THREAD = dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class Casualty(Generic[T]):
+class Casualty(Generic[T_co]):
     """An item that ended its worker process or took too long, and for people the reason why."""
 
-    item: T
+    item: T_co
     reason: str
 
 

@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bovw.build import describe_file
 from bovw.capacity import RERANK, WORDS, Costs
+from bovw.describe import describe_file
 from bovw.errors import BovwError
 from bovw.images import ImageFile
 from bovw.index import Index

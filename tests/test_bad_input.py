@@ -20,6 +20,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import bovw.build
+import bovw.describe
+import bovw.training
 from bovw.cli import cli
 from bovw.index import Index
 from bovw.search import Searcher
@@ -142,6 +144,7 @@ def one_job_here(monkeypatch: pytest.MonkeyPatch) -> None:
         return (function(item) for item in items)
 
     monkeypatch.setattr(bovw.build, "guarded", within)
+    monkeypatch.setattr(bovw.training, "guarded", within)
 
 
 @pytest.fixture(autouse=True)
@@ -378,13 +381,13 @@ def test_an_image_that_is_lost_while_indexing_is_skipped(
     folder.mkdir()
     for name in ("a.jpg", "b.jpg"):
         (folder / name).write_bytes(photos[0])
-    found = bovw.build.describe_file
+    found = bovw.describe.describe_file
 
     def losing(image: object, options: object) -> object:
         (folder / "b.jpg").unlink(missing_ok=True)
         return found(image, options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bovw.build, "describe_file", losing)
+    monkeypatch.setattr(bovw.describe, "describe_file", losing)
     arguments = ("index", folder, "--index", tmp_path / "i", "--vocab", vocab, "--jobs", 1)
     result = run(*arguments, code=3)
     assert "skipped b.jpg: cannot be read: No such file" in result.stderr

@@ -616,11 +616,13 @@ def test_one_word_is_enough_for_an_answer(small: Collection, image: Path, tmp_pa
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sure that what is refused is refused before the images are read."""
     import bovw.build
+    import bovw.training
 
     def read(*_: object) -> None:
         raise AssertionError("images were read first")
 
-    monkeypatch.setattr(bovw.build, "describe_file", read)
+    monkeypatch.setattr(bovw.build, "guarded", read)
+    monkeypatch.setattr(bovw.training, "guarded", read)
 
 
 @pytest.mark.parametrize("command", ["build-vocab", "index"])

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from bovw.build import build_index, build_vocabulary
+from bovw.build import build_index
 from bovw.cli import cli
 from bovw.errors import DatasetError
 from bovw.evaluation.protocols import Dataset, load
@@ -32,6 +32,7 @@ from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.records import Box
 from bovw.search import Searcher
 from bovw.synthetic import Collection, draw_scene, scene_box, view_of, write_collection
+from bovw.training import build_vocabulary
 from bovw.vocab import Vocabulary
 
 AREA = cv2.INTER_AREA

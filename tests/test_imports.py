@@ -24,6 +24,7 @@ SHARED = {
     "outline",
     "output",
     "parallel",
+    "cluster",
     "memory",
     "jit",
     "kernels",
@@ -44,6 +45,7 @@ HOMES = {
     "numba": lambda file: file.rpartition("/")[2] in ("jit.py", "kernels.py", "ransac.py"),
     **dict.fromkeys(("fastapi", "starlette", "pydantic"), lambda file: file.startswith("web/")),
     "prometheus_client": lambda file: file.startswith("web/"),
+    **dict.fromkeys(("ray", "distributed"), lambda file: file == "cluster.py"),
     "uvicorn": lambda file: file == "cli_web.py",
 }
 HEAVY = ("cv2", "scipy", "sklearn", "numba", "PIL")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bovw import search
-from bovw.build import build_index, build_vocabulary
+from bovw.build import build_index
 from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageError
 from bovw.features import describe_query
 from bovw.images import find_images
@@ -22,6 +22,7 @@ from bovw.ranking import SCORINGS
 from bovw.records import Box, Hit
 from bovw.search import Searcher, carry
 from bovw.synthetic import Collection, scene_box
+from bovw.training import build_vocabulary
 
 Build = Callable[..., Index]
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bovw import build
-from bovw.build import Described, build_index
+from bovw.build import build_index
 from bovw.check import find_leftovers, find_problems, repair_index
+from bovw.describe import Described
 from bovw.errors import FormatError, UsageError
 from bovw.guard import Casualty
-from bovw.images import ImageFile, find_images
+from bovw.images import ImageFile, find_images, sha256
 from bovw.index import Index, IndexWriter, writer
 from bovw.index.catalog import FILE, ImageRow
 from bovw.index.graph import Graph
@@ -417,11 +418,11 @@ class Life(RuleBasedStateMachine):
     def once(self, function, items, jobs, limit):  # type: ignore[no-untyped-def]
         """Describe a content once in all runs, in this process."""
         for item in items:
-            known = self.described.get(build.sha256(item.path))
+            known = self.described.get(sha256(item.path))
             if known is None:
                 known, words = function(item)
                 self.described[known.row.sha256] = known, words
-            known, words = self.described[build.sha256(item.path)]
+            known, words = self.described[sha256(item.path)]
             row = describe_row(item, known.row)
             yield Described(row, known.features), words
 

@@ -59,6 +59,29 @@ class Live:
         return sum(slot.features for slot in self.slots if slot)
 
 
+@dataclass(frozen=True)
+class Written:
+    """A segment that somebody else has written, on the file system of the index.
+
+    files     the SHA-256 of each of its files
+    features  how many postings it has
+    """
+
+    folder: Path
+    files: dict[str, str]
+    features: int
+
+    def __len__(self) -> int:
+        return self.features
+
+    def move(self, place: Path) -> dict[str, str]:
+        """Move it to a place that is not there yet; return its files."""
+        place.parent.mkdir(exist_ok=True)
+        self.folder.rename(place)
+        sync_folder(place.parent)
+        return self.files
+
+
 class IndexWriter:
     """The one writer of an index; readers see what it does once it commits, all at once.
 
@@ -144,7 +167,7 @@ class IndexWriter:
         if self._features >= SEGMENT_FEATURES:
             self._flush()
 
-    def adopt(self, segment: Segment, rows: Sequence[ImageRow]) -> None:
+    def adopt(self, segment: Segment | Written, rows: Sequence[ImageRow]) -> None:
         """Add the images of a whole segment, whose rows are in its order."""
         self._flush()
         for row in rows:
@@ -312,17 +335,18 @@ class IndexWriter:
             self._save(self._gathering.segment(), self._slots)
             self._start_segment()
 
-    def _save(self, segment: Segment, slots: Sequence[ImageRow | None]) -> None:
+    def _save(self, segment: Segment | Written, slots: Sequence[ImageRow | None]) -> None:
         """Write a segment, and put the images in its slots there."""
         id = self._take_number()
-        files = segment.save(self.folder / "segments" / str(id))
+        place = self.folder / "segments" / str(id)
+        files = segment.move(place) if isinstance(segment, Written) else segment.save(place)
         placed = [
             replace(slot, segment=id, number=number) if slot else None
             for number, slot in enumerate(slots)
         ]
         self.rows |= {row.name: row for row in placed if row}
         self._changed |= {row.name for row in placed if row}
-        self._segments[id] = Live(SegmentRow(id, len(segment.sizes), len(segment), files), placed)
+        self._segments[id] = Live(SegmentRow(id, len(slots), len(segment), files), placed)
         self._renumbered = True
 
     def _merge(self) -> None:

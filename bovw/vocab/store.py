@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bovw.cluster import Cluster
 from bovw.errors import BovwError, FormatError, NewerFormatError
 from bovw.options import VocabularyOptions
 from bovw.parallel import over_rows
@@ -54,6 +55,7 @@ class Vocabulary:
         options: VocabularyOptions = VocabularyOptions(),
         sources: npt.NDArray[np.uint64] | None = None,
         jobs: int = 1,
+        cluster: Cluster | None = None,
     ) -> Vocabulary:
         """Cluster SIFT descriptors uint8 [n, 128], n >= 1, into visual words.
 
@@ -66,7 +68,7 @@ class Vocabulary:
         from bovw.vocab.train import feasible_words, train_words
 
         count = feasible_words(options.words, len(descriptors))
-        words = train_words(descriptors, count, options.seed, options.rounds, jobs)
+        words = train_words(descriptors, count, options.seed, options.rounds, jobs, cluster)
         projection = random_projection(options.bits, words.shape[1], options.seed)
         settings = {**asdict(options), "words": len(words), "descriptors": len(descriptors)}
         known = np.empty(0, np.uint64) if sources is None else np.unique(sources)

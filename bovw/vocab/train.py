@@ -13,6 +13,7 @@ import scipy.sparse
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
+from bovw.cluster import Cluster
 from bovw.parallel import in_order
 from bovw.records import Bytes, Floats
 from bovw.vocab.assign import Assigner
@@ -32,7 +33,14 @@ def feasible_words(asked: int, descriptors: int) -> int:
     return max(1, min(asked, descriptors // DESCRIPTORS_A_WORD))
 
 
-def train_words(descriptors: Bytes, words: int, seed: int, rounds: int, jobs: int) -> Floats:
+def train_words(
+    descriptors: Bytes,
+    words: int,
+    seed: int,
+    rounds: int,
+    jobs: int,
+    cluster: Cluster | None = None,
+) -> Floats:
     """Cluster SIFT [n, 128] into at most `words` visual words in RootSIFT space.
 
     Small vocabularies come from one MiniBatchKMeans (Sculley, WWW 2010). Large ones in two levels,
@@ -40,14 +48,15 @@ def train_words(descriptors: Bytes, words: int, seed: int, rounds: int, jobs: in
     rounds of Lloyd's algorithm with approximate assignment (Philbin et al., CVPR 2007).
 
     Returns float32 [k, 128]; k is less than `words` only where too few descriptors differ.
-    The result depends on the descriptors, their order and `seed`, never on `jobs`.
+    The result depends on the descriptors, their order and `seed`, never on `jobs` or the cluster,
+    whose workers cluster cells and add up rounds where there is one.
     """
     if words <= FLAT_WORDS:
         centres = _cluster(rootsift(descriptors), words, seed)
     else:
-        centres = _two_levels(descriptors, words, seed, jobs)
+        centres = _two_levels(descriptors, words, seed, jobs, cluster)
     for _ in range(rounds):
-        centres = _lloyd_round(descriptors, centres, jobs)
+        centres = _lloyd_round(descriptors, centres, jobs, cluster)
     centres = whole(centres)
     _, first = np.unique(centres, axis=0, return_index=True)
     return centres[np.sort(first)]
@@ -79,7 +88,9 @@ def _cluster(values: Floats, words: int, seed: int) -> Floats:
     return centres.astype(np.float32)
 
 
-def _two_levels(descriptors: Bytes, words: int, seed: int, jobs: int) -> Floats:
+def _two_levels(
+    descriptors: Bytes, words: int, seed: int, jobs: int, cluster: Cluster | None
+) -> Floats:
     cells = round(words**0.5)
     rng = np.random.default_rng(seed)
     sample = rng.choice(
@@ -93,7 +104,10 @@ def _two_levels(descriptors: Bytes, words: int, seed: int, jobs: int) -> Floats:
         for rows, count in zip(members, counts, strict=True)
         if count
     )
-    return np.concatenate(list(in_order(partial(_cluster_cell, seed), cells_and_words, jobs)))
+    function = partial(_cluster_cell, seed)
+    if cluster:
+        return np.concatenate(list(cluster.map(function, cells_and_words)))
+    return np.concatenate(list(in_order(function, cells_and_words, jobs)))
 
 
 def _cluster_cell(seed: int, cell: tuple[Bytes, int]) -> Floats:
@@ -119,30 +133,41 @@ def _in_proportion(masses: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64
     return capped
 
 
-def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int) -> Floats:
+def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int, cluster: Cluster | None) -> Floats:
     """Move each centre to the mean of the descriptors assigned to it.
 
     A centre without members is moved onto a descriptor of the largest clusters, so that no word is
     lost to a bad start.
     """
-    assigner = Assigner(centres)
-    sums = np.zeros(centres.shape, np.float64)
-    counts = np.zeros(len(centres), np.int64)
-    labels = []
-    for values in _blocks(descriptors):
-        nearest = assigner.nearest(values, jobs=jobs)[:, 0]
-        ones = np.ones(len(nearest), np.float32)
-        columns = np.arange(len(nearest))
-        membership = scipy.sparse.csr_array(
-            (ones, (nearest, columns)), (len(centres), len(nearest))
-        )
-        sums += membership @ values
-        counts += np.bincount(nearest, minlength=len(centres))
-        labels.append(nearest)
+    if cluster:
+        parts = np.array_split(descriptors, cluster.count)
+        # Every sum is of whole numbers, and exact in any order.
+        added = list(cluster.map(partial(_add_up, centres, 1), parts))
+    else:
+        added = [_add_up(centres, jobs, descriptors)]
+    sums = sum(one[0] for one in added)
+    labels = np.concatenate([one[1] for one in added])
+    counts = np.bincount(labels, minlength=len(centres))
     means = whole(sums / np.maximum(counts, 1)[:, None])
     empty = np.flatnonzero(counts == 0)
-    means[empty] = _stand_ins(descriptors, np.concatenate(labels), counts, len(empty))
+    means[empty] = _stand_ins(descriptors, labels, counts, len(empty))
     return means
+
+
+def _add_up(
+    centres: Floats, jobs: int, descriptors: Bytes
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
+    """Return the sums of the descriptors nearest to each centre, and which is nearest to each."""
+    assigner = Assigner(centres)
+    sums = np.zeros(centres.shape, np.float64)
+    labels = [np.empty(0, np.int32)]
+    for values in _blocks(descriptors):
+        nearest = assigner.nearest(values, jobs=jobs)[:, 0]
+        ones, columns = np.ones(len(nearest), np.float32), np.arange(len(nearest))
+        shape = len(centres), len(nearest)
+        sums += scipy.sparse.csr_array((ones, (nearest, columns)), shape) @ values
+        labels.append(nearest)
+    return sums, np.concatenate(labels)
 
 
 def _stand_ins(

@@ -1,0 +1,177 @@
+"""Work spread over other machines, by an engine that others run: Ray or Dask."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from bovw.errors import BovwError, UsageError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Items that each worker has waiting beside the one it works on, so that it never waits itself.
+AHEAD = 2
+# How often an item is tried again whose worker or node was lost.
+RETRIES = 5
+# Seconds to wait for a cluster to answer.
+PATIENCE = 20
+
+
+class Cluster(Protocol):
+    """Workers on any number of machines.
+
+    count  how many items they work on at a time
+    """
+
+    count: int
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Yield `function(item)` for each item, in order; a few are taken ahead.
+
+        What was lost with a worker or a node is done again. Raises what the function raises, and
+        BovwError where the cluster is lost.
+        """
+
+    def everywhere(self, function: Callable[[], R]) -> list[R]:
+        """Return `function()` of every node, or of every worker."""
+
+    def close(self) -> None:
+        """Leave the cluster, which others may go on with."""
+
+
+def connect(address: str) -> Cluster:
+    """Join the cluster at `auto` or `ray://HOST:PORT` (Ray) or `dask://HOST:PORT` (Dask).
+
+    Raises UsageError for another address, BovwError where nobody answers or the engine's package
+    is not installed.
+    """
+    try:
+        if address.startswith("dask://"):
+            return DaskCluster(address)
+        if address == "auto" or address.startswith("ray://") or _is_host_and_port(address):
+            return RayCluster(address)
+    except ModuleNotFoundError as error:
+        extra = "dask" if address.startswith("dask://") else "cluster"
+        raise BovwError(
+            f"{error.name} is not installed, which the cluster at {address} needs: "
+            f"pip install 'bovw[{extra}]'"
+        ) from error
+    raise UsageError(f"{address} is no cluster: give auto, ray://HOST:PORT or dask://HOST:PORT")
+
+
+class RayCluster:
+    """A Ray cluster; see `Cluster`."""
+
+    def __init__(self, address: str) -> None:
+        # Ray says on import what its next version will do about graphics cards.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        self._ray = ray
+        try:
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+            raise _no_answer(address, "ray start --head") from error
+        self.count = max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """See `Cluster.map`."""
+        errors = self._ray.exceptions
+        # Sent once, though it may hold a vocabulary's words.
+        shared = self._ray.put(function)
+        task = self._ray.remote(max_retries=RETRIES, num_cpus=1)(_apply)
+        try:
+            yield from in_order(
+                lambda item: task.remote(shared, item), self._ray.get, items, AHEAD * self.count
+            )
+        except errors.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, Exception) else error) from None
+        except errors.RayError as error:
+            raise _lost(error) from error
+
+    def everywhere(self, function: Callable[[], R]) -> list[R]:
+        """See `Cluster.everywhere`."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
+        task = self._ray.remote(num_cpus=0)(_call)
+        placed = (NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes)
+        answers = [task.options(scheduling_strategy=place).remote(function) for place in placed]
+        try:
+            found: list[R] = self._ray.get(answers)
+        except self._ray.exceptions.RayError as error:
+            raise _lost(error) from error
+        return found
+
+    def close(self) -> None:
+        """See `Cluster.close`."""
+        self._ray.shutdown()
+
+
+class DaskCluster:
+    """A Dask cluster; see `Cluster`."""
+
+    def __init__(self, address: str) -> None:
+        from distributed import Client
+
+        try:
+            self._client = Client(address.replace("dask://", "tcp://"), timeout=PATIENCE)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise _no_answer(address, "dask scheduler") from error
+        self.count = max(1, sum(self._client.nthreads().values()))
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """See `Cluster.map`."""
+        shared = self._client.scatter(function, broadcast=True)
+        yield from in_order(
+            lambda item: self._client.submit(_apply, shared, item, pure=False, retries=RETRIES),
+            lambda future: future.result(),
+            items,
+            AHEAD * self.count,
+        )
+
+    def everywhere(self, function: Callable[[], R]) -> list[R]:
+        """See `Cluster.everywhere`."""
+        return list(self._client.run(function).values())
+
+    def close(self) -> None:
+        """See `Cluster.close`."""
+        self._client.close()
+
+
+def in_order(
+    submit: Callable[[T], Any], result: Callable[[Any], R], items: Iterable[T], ahead: int
+) -> Iterator[R]:
+    """Yield the results of submitted items in order, with `ahead` of them under way."""
+    upcoming = iter(items)
+    waiting = deque(submit(item) for item in islice(upcoming, ahead))
+    while waiting:
+        yield result(waiting.popleft())
+        waiting.extend(submit(item) for item in islice(upcoming, 1))
+
+
+def _apply(function: Callable[[T], R], item: T) -> R:
+    return function(item)
+
+
+def _call(function: Callable[[], R]) -> R:
+    return function()
+
+
+def _is_host_and_port(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    return bool(host) and "/" not in host and port.isdecimal()
+
+
+def _no_answer(address: str, start: str) -> BovwError:
+    return BovwError(f"no cluster answers at {address}: start one (`{start}`), or give another")
+
+
+def _lost(error: Exception) -> BovwError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return BovwError(f"the cluster was lost ({reason}): what is committed stays, run it again")
