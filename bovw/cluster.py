@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from socket import create_connection
 from typing import Any, Protocol, TypeVar
 
 from bovw.errors import BovwError, UsageError
@@ -73,6 +74,7 @@ class RayCluster:
         import ray
 
         self._ray = ray
+        _knock(address)
         try:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
@@ -127,13 +129,20 @@ class DaskCluster:
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See `Cluster.map`."""
-        shared = self._client.scatter(function, broadcast=True)
-        yield from in_order(
-            lambda item: self._client.submit(_apply, shared, item, pure=False, retries=RETRIES),
-            lambda future: future.result(),
-            items,
-            AHEAD * self.count,
-        )
+        from distributed import CancelledError, KilledWorker
+
+        # Sent once to all, though it may hold a vocabulary's words; under a name of its own, since
+        # an equal one that is just being forgotten would take it along.
+        shared = self._client.scatter(function, broadcast=True, hash=False)
+        try:
+            yield from in_order(
+                lambda item: self._client.submit(_apply, shared, item, pure=False, retries=RETRIES),
+                lambda future: future.result(),
+                items,
+                AHEAD * self.count,
+            )
+        except (CancelledError, KilledWorker) as error:
+            raise _lost(error) from error
 
     def everywhere(self, function: Callable[[], R]) -> list[R]:
         """See `Cluster.everywhere`."""
@@ -166,6 +175,17 @@ def _call(function: Callable[[], R]) -> R:
 def _is_host_and_port(address: str) -> bool:
     host, _, port = address.rpartition(":")
     return bool(host) and "/" not in host and port.isdecimal()
+
+
+def _knock(address: str) -> None:
+    """Raise BovwError where nobody listens at HOST:PORT, which Ray would try for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if not host:
+        return
+    try:
+        create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise _no_answer(address, "ray start --head") from error
 
 
 def _no_answer(address: str, start: str) -> BovwError:

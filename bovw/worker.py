@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from multiprocessing import current_process
 from pathlib import Path
 
 from bovw import __version__
@@ -113,9 +114,19 @@ def _encoders(
     options: FeatureOptions, vocabulary: Path, limit: float
 ) -> Crew[ImageFile | Described, tuple[Described, Words | None]]:
     """Keep a process between tasks, which has read the vocabulary; it ends with this one."""
+    _allow_children()
     return Crew(partial(encode, options=options, vocabulary=vocabulary), 1, limit)
 
 
 @lru_cache(maxsize=1)
 def _describers(options: FeatureOptions, limit: float) -> Crew[ImageFile, Described]:
+    _allow_children()
     return Crew(partial(describe_file, options=options), 1, limit)
+
+
+def _allow_children() -> None:
+    """Let this process have children, which Python denies to daemons such as Dask's workers.
+
+    It is meant to leave nothing behind, and a crew ends by itself when its pipe closes.
+    """
+    current_process().daemon = False

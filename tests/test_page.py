@@ -56,7 +56,7 @@ VERDICT = re.compile(r"^\d+ images are confirmed\.( \d+ more only weakly: look f
 NEAR = 8.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(
     collection: Collection,
     searcher: Searcher,
@@ -90,7 +90,7 @@ def server(
         process.stderr.read()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with playwright.sync_playwright() as p:
         launched = p.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)

@@ -1,0 +1,292 @@
+"""Local clusters of Ray and of Dask: the same index, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bovw.build
+import bovw.training
+from bovw.build import build_index
+from bovw.cluster import Cluster, connect, in_order
+from bovw.errors import BovwError, UsageError
+from bovw.images import find_images
+from bovw.index import Index
+from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
+from bovw.search import Searcher
+from bovw.synthetic import Collection
+from bovw.training import build_vocabulary
+from bovw.vocab import Vocabulary
+from bovw.worker import check_workers, introduce
+
+BAD = "bad.jpg"
+
+
+@pytest.fixture(scope="module")
+def photos(collection: Collection) -> Iterator[Path]:
+    """The collection's pictures, and one that cannot be used."""
+    bad = collection.database / BAD
+    bad.write_bytes(b"no picture")
+    yield collection.database
+    bad.unlink()
+
+
+@pytest.fixture(scope="module")
+def ray_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with a processor each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        utilities = pytest.importorskip(
+            "ray.cluster_utils", reason="bovw[cluster] is not installed"
+        )
+    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
+    nodes = utilities.Cluster(initialize_head=True, head_node_args=head)
+    nodes.add_node(num_cpus=1, object_store_memory=100_000_000)
+    yield nodes
+    nodes.shutdown()
+
+
+@pytest.fixture
+def on_ray(ray_nodes: Any) -> Iterator[Cluster]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with closing(connect(ray_nodes.address)) as cluster:
+            yield cluster
+
+
+@pytest.fixture(scope="module")
+def dask_workers() -> Iterator[Any]:
+    distributed = pytest.importorskip("distributed", reason="bovw[dask] is not installed")
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(processes=True, silence_logs=50, **settings) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def on_dask(dask_workers: Any) -> Iterator[Cluster]:
+    address = dask_workers.scheduler_address.replace("tcp://", "dask://")
+    with closing(connect(address)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bovw.build, "CHUNK", 2)
+    monkeypatch.setattr(bovw.training, "CHUNK", 2)
+
+
+def build(
+    photos: Path,
+    folder: Path,
+    vocabulary: Vocabulary,
+    options: FeatureOptions,
+    cluster: Cluster,
+    at: dict[int, Callable[[], object]] | None = None,
+    shards: int | None = None,
+) -> list[str]:
+    """Build an index on a cluster, where something happens `at` some images; return the skipped."""
+    skipped: list[str] = []
+
+    def progress(
+        results: Iterable[Any], length: int, label: str
+    ) -> AbstractContextManager[Iterable[Any]]:
+        def each() -> Iterator[Any]:
+            for number, result in enumerate(results):
+                if at and number in at:
+                    at[number]()
+                yield result
+
+        return nullcontext(each())
+
+    build_index(
+        find_images([photos]),
+        folder,
+        vocabulary,
+        options,
+        progress=progress,
+        on_skip=lambda name, reason: skipped.append(f"{name}: {reason}"),
+        ingest=IngestOptions(batch=6, limit=30),
+        cluster=cluster,
+        shards=shards,
+    )
+    return skipped
+
+
+def assert_same(folder: Path, index: Index) -> None:
+    """Compare an index with the one that was made here, image by image and in its weights."""
+    built = Index.open(folder)
+    rows = {row.name: (row.sha256, row.features) for row in built.images() if row.status == "ok"}
+    assert rows == {row.name: (row.sha256, row.features) for row in index.images()}
+    assert built.statistics.weights.tobytes() == index.statistics.weights.tobytes()
+    assert built.damaged_files() == []
+    assert not list(folder.rglob("incoming-*"))
+    for name in rows:
+        found, own = built.names.find(name), index.names.find(name)
+        assert found is not None and own is not None
+        assert (built.sizes[found] == index.sizes[own]).all()
+
+
+@pytest.mark.parametrize("engine", ["on_ray", "on_dask"])
+def test_a_cluster_builds_what_one_machine_builds(
+    engine: str,
+    request: pytest.FixtureRequest,
+    photos: Path,
+    index: Index,
+    collection: Collection,
+    feature_options: FeatureOptions,
+    tmp_path: Path,
+) -> None:
+    cluster, vocabulary = request.getfixturevalue(engine), Searcher(index).vocabulary
+    skipped = build(photos, tmp_path / "i", vocabulary, feature_options, cluster)
+    assert [line.partition(":")[0] for line in skipped] == [BAD]
+    assert_same(tmp_path / "i", index)
+    query = collection.root / collection.queries[0].name
+    hits, own = Searcher(Index.open(tmp_path / "i")).search(query), Searcher(index).search(query)
+    assert [(h.name, h.score, h.inliers) for h in hits] == [
+        (h.name, h.score, h.inliers) for h in own
+    ]
+    # An update with nothing new does nothing; shards are built as well.
+    assert build(photos, tmp_path / "i", vocabulary, feature_options, cluster) == []
+    build(photos, tmp_path / "shards", vocabulary, feature_options, cluster, shards=2)
+    assert_same(tmp_path / "shards", index)
+
+
+@pytest.mark.parametrize("engine", ["on_ray", "on_dask"])
+def test_a_vocabulary_is_the_same(
+    engine: str,
+    request: pytest.FixtureRequest,
+    photos: Path,
+    feature_options: FeatureOptions,
+) -> None:
+    images, options = find_images([photos]), VocabularyOptions(words=1100, rounds=1)
+    here = build_vocabulary(images, feature_options, options, jobs=1)
+    cluster = request.getfixturevalue(engine)
+    there = build_vocabulary(images, feature_options, options, cluster=cluster)
+    assert there.fingerprint == here.fingerprint
+    assert there.sources.tolist() == here.sources.tolist()
+
+
+def test_a_lost_worker_and_a_lost_node_lose_nothing(
+    ray_nodes: Any,
+    on_ray: Cluster,
+    photos: Path,
+    index: Index,
+    feature_options: FeatureOptions,
+    tmp_path: Path,
+) -> None:
+    node = ray_nodes.add_node(num_cpus=1, object_store_memory=100_000_000)
+    lost = {
+        2: lambda: kill_workers(node),
+        8: lambda: ray_nodes.remove_node(node, allow_graceful=False),
+    }
+    vocabulary = Searcher(index).vocabulary
+    skipped = build(photos, tmp_path / "i", vocabulary, feature_options, on_ray, lost)
+    assert [line.partition(":")[0] for line in skipped] == [BAD]
+    assert_same(tmp_path / "i", index)
+
+
+def kill_workers(node: Any) -> None:
+    """Kill the processes that work on a node: those below its raylet that run tasks."""
+    (raylet,) = node.all_processes["raylet"]
+    killed = 0
+    deadline = time.monotonic() + 30
+    while not killed:
+        assert time.monotonic() < deadline, "the node had no worker"
+        for child in children(raylet.process.pid):
+            if "ray::" in Path(f"/proc/{child}/cmdline").read_text():
+                os.kill(child, signal.SIGKILL)
+                killed += 1
+        time.sleep(0.05)
+
+
+def children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+def test_a_lost_dask_worker_loses_nothing(
+    dask_workers: Any,
+    on_dask: Cluster,
+    photos: Path,
+    index: Index,
+    feature_options: FeatureOptions,
+    tmp_path: Path,
+) -> None:
+    victim = next(iter(dask_workers.workers.values())).process.pid
+    lost = {4: lambda: os.kill(victim, signal.SIGKILL)}
+    vocabulary = Searcher(index).vocabulary
+    build(photos, tmp_path / "i", vocabulary, feature_options, on_dask, lost)
+    assert_same(tmp_path / "i", index)
+
+
+@pytest.mark.parametrize("engine", ["on_ray", "on_dask"])
+def test_errors_come_back_as_they_are(engine: str, request: pytest.FixtureRequest) -> None:
+    def failing(item: int) -> int:
+        if item == 3:
+            raise BovwError("three")
+        return item
+
+    cluster = request.getfixturevalue(engine)
+    assert list(cluster.map(failing, iter([5, 1, 2]))) == [5, 1, 2]
+    with pytest.raises(BovwError, match=r"^three$"):
+        list(cluster.map(failing, range(5)))
+
+
+def test_few_items_are_taken_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(10):
+            taken.append(item)
+            yield item
+
+    results = in_order(lambda item: item * 2, lambda future: future, items(), ahead=3)
+    assert next(results) == 0
+    assert len(taken) == 3
+    assert list(results) == [2 * item for item in range(1, 10)]
+
+
+def test_workers_have_to_be_as_here(tmp_path: Path) -> None:
+    own = introduce(tmp_path)
+    check_workers([own, own], tmp_path)
+    for other, reason in (
+        (("0.0.9", *own[1:]), "bovw 0.0.9"),
+        ((own[0], "3.99", True), "Python 3.99"),
+        ((*own[:2], False), "does not see"),
+    ):
+        with pytest.raises(BovwError, match=reason) as caught:
+            check_workers([own, other], tmp_path)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["", "http://x:1", "ray", "nowhere"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(UsageError, match="ray://HOST:PORT"):
+        connect(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "dask://127.0.0.1:1"])
+def test_nobody_answers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bovw.cluster, "PATIENCE", 2)
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(BovwError, match="no cluster answers at"):
+            connect(address)
+
+
+@pytest.mark.parametrize(("package", "address"), [("ray", "auto"), ("distributed", "dask://a:1")])
+def test_a_package_that_is_missing_is_named(
+    package: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(BovwError, match=r"pip install 'bovw\[(cluster|dask)\]'"):
+        connect(address)
