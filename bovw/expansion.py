@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,19 @@ from bovw.verification import Verified
 # Evidence from which an image counts as much as the query itself; less counts in proportion, so
 # that a chance agreement of a few features cannot lead the query away.
 FULL_EVIDENCE = 5.0
+
+
+class Further(NamedTuple):
+    """What a verified image asks in the query's place.
+
+    image   its number, for which it adds nothing
+    weight  how much its scores count, from 0 to 1
+    words   of those of its features that lie in the query's region
+    """
+
+    image: int
+    weight: float
+    words: Words
 
 
 def expand(
@@ -30,18 +44,39 @@ def expand(
     index keeps of them, as in Hamming query expansion (Tolias and Jégou, Pattern Recognition 2014).
     What an image adds for itself is left out.
     """
-    expanded = scores.astype(np.float64)
+    return add_up(scores, further(verified, region, segments), score)
+
+
+def further(
+    verified: Sequence[Verified], region: Box, segments: Sequence[Segment]
+) -> list[Further]:
+    """Return what verified images ask in the query's place, in their order."""
     images = np.array([one.image for one in verified], np.int32)
+    found = []
     for one, (segment, number, postings) in zip(
         verified, postings_of(segments, images), strict=True
     ):
         keypoints = segment.keypoints(postings, number)
         inside = _carried_inside(keypoints[:, :2], one.transform, region)
-        words = segment.words(postings[inside])
-        if len(words):
-            added = score(words)
-            added[one.image] = 0
-            expanded += min(1.0, one.evidence / FULL_EVIDENCE) * added
+        weight = min(1.0, one.evidence / FULL_EVIDENCE)
+        found.append(Further(one.image, weight, segment.words(postings[inside])))
+    return found
+
+
+def add_up(
+    scores: Floats, asked: Sequence[Further], score: Callable[[Words], Floats], first: int = 0
+) -> Floats:
+    """Return scores with those of further questions added: float32 [images].
+
+    first  the number of the first image that has a score here
+    """
+    expanded = scores.astype(np.float64)
+    for one in asked:
+        if len(one.words):
+            added = score(one.words)
+            if 0 <= one.image - first < len(added):
+                added[one.image - first] = 0
+            expanded += one.weight * added
     return expanded.astype(np.float32)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -98,18 +99,21 @@ class Searcher:
     ) -> list[Hit]:
         """Return the `topk` best for features as `describe_query` returns them; None for all."""
         words = affordable(self._words(features), self.index.segments)
-        scores = self.score(words)
-        candidates = self.rank(scores, self.options.rerank).images[: self.options.rerank]
-        verified = self.verify(features.keypoints, words, region, candidates)
+        question = self.question(features.keypoints, words, region)
+        candidates = question.rank(self.options.rerank).images[: self.options.rerank]
+        verified = question.verify(candidates)
         confirmed = [v for v in verified if v.confirmed]
-        scores_after = scores
+        count = None if topk is None else topk + len(confirmed)
         if verified and self.options.expand and self.index.features <= MOST_POSTINGS:
-            best = verified[: self.options.expand]
-            scores_after = expand(scores, best, region, self.index.segments, self.score)
-            if self.options.augment and self.index.graph and confirmed:
-                scores_after = self.index.graph.augment(scores_after)
-        ranking = self.rank(scores_after, None if topk is None else topk + len(confirmed))
-        return self._hits(ranking, scores, confirmed, region)[:topk]
+            linked = bool(self.options.augment and self.index.graph and confirmed)
+            ranking = question.rank_expanded(verified[: self.options.expand], count, linked)
+        else:
+            ranking = question.rank(count)
+        return self._hits(ranking, question.scores(confirmed), confirmed, region)[:topk]
+
+    def question(self, keypoints: Floats, words: Words, region: Box) -> Question:
+        """Ask the index with features of which `words` has several words each."""
+        return LocalQuestion(self, keypoints, words, region)
 
     def score(self, words: Words) -> Floats:
         """Return a score for every image: float32 [images]."""
@@ -147,14 +151,14 @@ class Searcher:
         return self.vocabulary.assign(features, self.options.words, available_jobs())
 
     def _hits(
-        self, ranking: Ranking, scores: Floats, verified: list[Verified], region: Box
+        self, ranking: Ranking, scores: list[float], verified: list[Verified], region: Box
     ) -> list[Hit]:
-        """Put verified images first, by their evidence times their scores, then the rest.
+        """Put verified images first, by their evidence times their `scores`, then the rest.
 
         The best of the ranking's scores is added to theirs, so that all scores fall with rank.
         """
         best = float(ranking.scores.max(initial=0))
-        combined = [best + v.evidence * float(scores[v.image]) for v in verified]
+        combined = [best + v.evidence * s for v, s in zip(verified, scores, strict=True)]
         hits = [
             replace(
                 self._hit(v.image, score),
@@ -173,6 +177,58 @@ class Searcher:
     def _hit(self, image: int, score: float) -> Hit:
         path = str(self.index.path(image))
         return Hit(rank=0, name=self.index.names[image], path=path, score=score)
+
+
+class Question(Protocol):
+    """One query on an index, which may lie in one place or in several."""
+
+    def rank(self, count: int | None) -> Ranking:
+        """Return the `count` best images, or all, before verification."""
+
+    def verify(self, images: Ints) -> list[Verified]:
+        """Return those of the images, best first, that agree; most evidence first."""
+
+    def rank_expanded(
+        self, verified: Sequence[Verified], count: int | None, linked: bool
+    ) -> Ranking:
+        """Return the `count` best images, or all, where verified ones ask, too.
+
+        linked  whether the neighbours of images count
+        """
+
+    def scores(self, verified: Sequence[Verified]) -> list[float]:
+        """Return the scores of verified images before verification."""
+
+
+class LocalQuestion:
+    """One query on an index whose postings are all here; see `Question`."""
+
+    def __init__(self, searcher: Searcher, keypoints: Floats, words: Words, region: Box) -> None:
+        self._searcher, self._keypoints = searcher, keypoints
+        self._words, self._region = words, region
+        self._scores = searcher.score(words)
+
+    def rank(self, count: int | None) -> Ranking:
+        """See `Question.rank`."""
+        return self._searcher.rank(self._scores, count)
+
+    def verify(self, images: Ints) -> list[Verified]:
+        """See `Question.verify`."""
+        return self._searcher.verify(self._keypoints, self._words, self._region, images)
+
+    def rank_expanded(
+        self, verified: Sequence[Verified], count: int | None, linked: bool
+    ) -> Ranking:
+        """See `Question.rank_expanded`."""
+        index, score = self._searcher.index, self._searcher.score
+        scores = expand(self._scores, verified, self._region, index.segments, score)
+        if linked and index.graph:
+            scores = index.graph.augment(scores)
+        return self._searcher.rank(scores, count)
+
+    def scores(self, verified: Sequence[Verified]) -> list[float]:
+        """See `Question.scores`."""
+        return [float(self._scores[one.image]) for one in verified]
 
 
 def affordable(words: Words, segments: Sequence[Postings]) -> Words:

@@ -56,6 +56,7 @@ def verify_images(
     candidates: Ints,
     weights: Floats,
     options: SearchOptions,
+    ranks: Sequence[int] | None = None,
 ) -> list[Verified]:
     """Verify the candidates; return those that agree with the query, most evidence first.
 
@@ -65,8 +66,10 @@ def verify_images(
     region      of the query, in its pixels
     candidates  image numbers in the index, best first, which decides between equal evidence
     weights     idf squared of every word
+    ranks       of the candidates, from 1; None where they are all that there are
     """
-    ranks = {image: rank for rank, image in enumerate(candidates.tolist(), 1)}
+    given = ranks or range(1, len(candidates) + 1)
+    rank_of = dict(zip(candidates.tolist(), given, strict=True))
     query_side = max(region.x2 - region.x1, region.y2 - region.y1)
     tries: list[tuple[int, Matches, float]] = []
     start = 0
@@ -81,12 +84,12 @@ def verify_images(
 
     def verify_one(one: tuple[int, Matches, float]) -> Verified | None:
         image, matches, found_side = one
-        least, rank = options.min_inliers, ranks[image]
+        least, rank = options.min_inliers, rank_of[image]
         return verify_matches(image, matches, query_side, found_side, least, rank)
 
     with ThreadPoolExecutor(available_jobs()) as threads:
         kept = [verified for verified in threads.map(verify_one, tries) if verified]
-    return sorted(kept, key=lambda v: (-v.evidence, ranks[v.image]))
+    return sorted(kept, key=lambda v: (-v.evidence, rank_of[v.image]))
 
 
 def verify_matches(
