@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_STREAM, create_server, getaddrinfo, socket
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bovw.cli_common import say
+from bovw.cli_common import on_cluster, say
 from bovw.cli_options import FOLDER, index_option, quiet_option
 from bovw.errors import BovwError, UsageError
 
@@ -39,11 +39,25 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
     metavar="FOLDER",
     help="Let requests with the token add images, kept in FOLDER, and remove images.",
 )
+@click.option("--cluster", metavar="ADDRESS",
+              help="Let a Ray cluster answer for the index's shards: auto, HOST:PORT or "
+                   "ray://HOST:PORT.")  # fmt: skip
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Of every shard, on the cluster.",
+)
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), default=10.0,
+              show_default=True, help="Seconds after which shards that have not answered are left "
+                                      "out.")  # fmt: skip
 @click.option("--token", help="What such requests have to show; best set as BOVW_SERVE_TOKEN.")
 @quiet_option
 def serve(
     index: Path, host: str, port: int, cache: Path | None, eval: tuple[str, ...],
-    images: Path | None, allow_write: Path | None, token: str | None, quiet: bool,
+    images: Path | None, allow_write: Path | None, cluster: str | None, replicas: int,
+    deadline: float, token: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Serve a web page that searches an index, and its REST API.
 
@@ -52,6 +66,8 @@ def serve(
     try:
         import uvicorn
 
+        from bovw.cluster import RayCluster
+        from bovw.team import Team
         from bovw.web.app import create_app
     except ModuleNotFoundError as error:
         raise BovwError(
@@ -61,22 +77,32 @@ def serve(
         raise UsageError("--allow-write and --token (BOVW_SERVE_TOKEN) need each other")
     if eval and not images:
         raise UsageError("--eval needs --images, the folder that holds the pictures")
-    app = create_app(
-        index,
-        cache or default_cache(),
-        hosts=LOOPBACK if _is_loopback(host) else ("*",),
-        datasets=eval,
-        images=images or Path(),
-        token=token,
-        additions=allow_write,
-    )
-    config = uvicorn.Config(app, host, port, log_level="warning", server_header=False)
-    listening = _listen(config)
-    address, port = listening.getsockname()[:2]
-    name = f"[{address}]" if ":" in address else address
-    say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
-    with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
-        uvicorn.Server(config).run([listening])
+    with on_cluster(cluster) as workers, ExitStack() as ending:
+        team = None
+        if workers:
+            if not isinstance(workers, RayCluster):
+                raise UsageError(
+                    "--cluster has to be one of Ray's to serve: auto or ray://HOST:PORT"
+                )
+            team = Team(workers, index, replicas, deadline)
+            ending.callback(team.close)
+        app = create_app(
+            index,
+            cache or default_cache(),
+            hosts=LOOPBACK if _is_loopback(host) else ("*",),
+            datasets=eval,
+            images=images or Path(),
+            token=token,
+            additions=allow_write,
+            team=team,
+        )
+        config = uvicorn.Config(app, host, port, log_level="warning", server_header=False)
+        listening = _listen(config)
+        address, port = listening.getsockname()[:2]
+        name = f"[{address}]" if ":" in address else address
+        say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
+        with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
+            uvicorn.Server(config).run([listening])
 
 
 def _listen(config: uvicorn.Config) -> socket:

@@ -79,6 +79,11 @@ class Searcher:
         most = max(indexed.max_features, FeatureOptions().max_features)
         return replace(indexed, max_features=most)
 
+    @property
+    def missing(self) -> set[str]:
+        """Parts of the index that did not answer; none where all of it is here."""
+        return set()
+
     def search(
         self, image: Path | str | Bytes, topk: int | None = 20, region: Box | None = None
     ) -> list[Hit]:

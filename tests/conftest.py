@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bovw.build import build_index
+from bovw.cluster import Cluster, connect
 from bovw.images import find_images
 from bovw.index import Index
 from bovw.options import FeatureOptions
@@ -43,3 +48,26 @@ def index(index_folder: Path) -> Index:
 @pytest.fixture(scope="session")
 def searcher(index: Index) -> Searcher:
     return Searcher(index)
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with a processor each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        utilities = pytest.importorskip(
+            "ray.cluster_utils", reason="bovw[cluster] is not installed"
+        )
+    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
+    nodes = utilities.Cluster(initialize_head=True, head_node_args=head)
+    nodes.add_node(num_cpus=1, object_store_memory=100_000_000)
+    yield nodes
+    nodes.shutdown()
+
+
+@pytest.fixture
+def on_ray(ray_nodes: Any) -> Iterator[Cluster]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with closing(connect(ray_nodes.address)) as cluster:
+            yield cluster

@@ -40,29 +40,6 @@ def photos(collection: Collection) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def ray_nodes() -> Iterator[Any]:
-    """A Ray cluster of two nodes with a processor each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        utilities = pytest.importorskip(
-            "ray.cluster_utils", reason="bovw[cluster] is not installed"
-        )
-    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100_000_000}
-    nodes = utilities.Cluster(initialize_head=True, head_node_args=head)
-    nodes.add_node(num_cpus=1, object_store_memory=100_000_000)
-    yield nodes
-    nodes.shutdown()
-
-
-@pytest.fixture
-def on_ray(ray_nodes: Any) -> Iterator[Cluster]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with closing(connect(ray_nodes.address)) as cluster:
-            yield cluster
-
-
-@pytest.fixture(scope="module")
 def dask_workers() -> Iterator[Any]:
     distributed = pytest.importorskip("distributed", reason="bovw[dask] is not installed")
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}

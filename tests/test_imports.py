@@ -45,7 +45,7 @@ HOMES = {
     "numba": lambda file: file.rpartition("/")[2] in ("jit.py", "kernels.py", "ransac.py"),
     **dict.fromkeys(("fastapi", "starlette", "pydantic"), lambda file: file.startswith("web/")),
     "prometheus_client": lambda file: file.startswith("web/"),
-    **dict.fromkeys(("ray", "distributed"), lambda file: file == "cluster.py"),
+    **dict.fromkeys(("ray", "distributed"), lambda file: file in ("cluster.py", "team.py")),
     "uvicorn": lambda file: file == "cli_web.py",
 }
 HEAVY = ("cv2", "scipy", "sklearn", "numba", "PIL")

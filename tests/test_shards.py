@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bovw.build import build_index
 from bovw.check import find_problems, repair_index
@@ -17,10 +21,12 @@ from bovw.cli import cli
 from bovw.errors import BovwError, FormatError
 from bovw.images import find_images
 from bovw.index import Index, IndexWriter
+from bovw.index.catalog import ImageRow
 from bovw.index.shards import MANIFEST, parts_of, read_shards, seal
 from bovw.link import link_images
 from bovw.options import FeatureOptions, SearchOptions
-from bovw.records import Hit
+from bovw.records import Box, Features, Hit, Words
+from bovw.scatter import Part, ScatteredSearcher
 from bovw.search import Searcher
 from bovw.split import split_index
 from bovw.synthetic import Collection
@@ -128,7 +134,7 @@ def test_bad_shards_are_told(index: Index, tmp_path: Path) -> None:
     shutil.move(folder / "shard-1", tmp_path / "away")
     assert "shard-1 is missing" in refused()
     shutil.copytree(folder / "shard-0", folder / "shard-1")
-    assert "twice" in refused()
+    assert "another shard once more" in refused()
     shutil.rmtree(folder / "shard-1")
     shutil.move(tmp_path / "away", folder / "shard-1")
     assert len(Index.open(folder)) == len(index)
@@ -225,3 +231,110 @@ def test_a_damaged_shard_is_repaired(index: Index, tmp_path: Path) -> None:
     lost = repair_index(folder)
     assert len(lost) == len(part) and find_problems(folder) == []
     assert len(Index.open(folder)) == len(index) - len(lost)
+
+
+# Shards that answer one by one
+
+
+def scattered(folder: Path, options: SearchOptions, silent: set[int] = frozenset()):
+    """Return a searcher whose parts answer in this process, but for the silent ones."""
+    shards = Index.open(folder)
+    parts = [Part(shards, number) for number in range(len(shards.parts))]
+
+    def scatter(method: str, asked: Mapping[int, tuple], seconds: float) -> dict[int, object]:
+        return {n: getattr(parts[n], method)(*a) for n, a in asked.items() if n not in silent}
+
+    return ScatteredSearcher(shards, options, scatter)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_parts_together_answer_as_one(
+    index: Index, collection: Collection, tmp_path: Path, count: int
+) -> None:
+    split_index(index.folder, count, tmp_path / "shards")
+    for options in WAYS:
+        searcher = scattered(tmp_path / "shards", options)
+        found = [
+            comparable(hit)
+            for query in collection.queries
+            for hit in searcher.search(collection.root / query.name, None)
+        ]
+        assert found == answers(index, collection, options)
+        assert searcher.missing == set()
+
+
+def test_parts_know_their_neighbours(
+    index_folder: Path, collection: Collection, tmp_path: Path
+) -> None:
+    shutil.copytree(index_folder, tmp_path / "one")
+    link_images(tmp_path / "one", jobs=1)
+    split_index(tmp_path / "one", 3, tmp_path / "shards")
+    expected = Searcher(Index.open(tmp_path / "one"))
+    searcher = scattered(tmp_path / "shards", SearchOptions())
+    for query in collection.queries:
+        path = collection.root / query.name
+        found = [comparable(hit) for hit in searcher.search(path, 9)]
+        assert found == [comparable(hit) for hit in expected.search(path, 9)]
+
+
+def test_a_silent_part_is_named_and_its_images_are_left_out(
+    index: Index, collection: Collection, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shards"
+    split_index(index.folder, 3, folder)
+    silent = next(n for n, part in enumerate(parts_of(folder)) if len(Index.open(part)))
+    gone = {row.name for row in Index.open(parts_of(folder)[silent]).images()}
+    searcher = scattered(folder, SearchOptions(), {silent})
+    hits = searcher.search(collection.root / collection.queries[0].name, None)
+    assert {hit.name for hit in hits} == set(index.names) - gone
+    assert searcher.missing == {f"shard-{silent}"}
+    with pytest.raises(BovwError, match="no shard answers"):
+        deaf = scattered(folder, SearchOptions(), {0, 1, 2})
+        deaf.search(collection.root / collection.queries[0].name)
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_any_shards_answer_as_one(data: st.DataObject) -> None:
+    """Random postings in random shards: equal scores, ties by name, whatever is asked."""
+    words, count = 8, data.draw(st.integers(1, 5))
+    names = data.draw(st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, unique=True))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "one"
+        with IndexWriter.create(folder, words, 64, "f" * 64, asdict(FeatureOptions())) as writer:
+            writer.vocabulary_folder.mkdir()
+            for name in names:
+                features, own = drawn(rng, words, int(rng.integers(1, 6)))
+                writer.add(ImageRow(f"{name}.jpg", "/x/", features=len(features)), features, own)
+            writer.commit()
+        one, shards = Index.open(folder), split_index(folder, count, Path(place) / "shards")
+        features, own = drawn(rng, words, 6)
+        region = Box(0, 0, 100, 100)
+        for scoring in ("hamming", "tfidf", "asmk"):
+            options = SearchOptions(scoring=scoring, min_inliers=1, expand=3)
+            whole = Searcher(one, options).question(features.keypoints, own, region)
+            parts = scattered(shards.folder, options).question(features.keypoints, own, region)
+            ranking, other = whole.rank(None), parts.rank(None)
+            same = [one.names[i] for i in ranking.images]
+            assert [shards.names[i] for i in other.images] == same
+            assert other.scores.tolist() == ranking.scores.tolist()
+            verified, found = whole.verify(ranking.images), parts.verify(other.images)
+            assert [(one.names[v.image], v.evidence) for v in verified] == [
+                (shards.names[v.image], v.evidence) for v in found
+            ]
+            if verified:
+                after = whole.rank_expanded(verified[:3], 4, False)
+                expanded = parts.rank_expanded(found[:3], 4, False)
+                assert expanded.scores.tolist() == after.scores.tolist()
+                assert [shards.names[i] for i in expanded.images] == [
+                    one.names[i] for i in after.images
+                ]
+
+
+def drawn(rng: np.random.Generator, words: int, count: int) -> tuple[Features, Words]:
+    keypoints = rng.uniform(1, 100, (count, 4)).astype(np.float32)
+    features = Features(keypoints, np.empty((count, 128), np.uint8), 100, 100)
+    ids = rng.integers(0, words, (count, 1)).astype(np.int32)
+    signatures = rng.integers(0, 4, (count, 1, 1)).astype(np.uint64)
+    return features, Words(ids, signatures, features.angles)

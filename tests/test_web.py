@@ -173,7 +173,11 @@ def test_info_health_and_metrics(client: TestClient, index: Index) -> None:
     info = client.get(f"{API}/info").json()
     assert (info["images"], info["features"]) == (len(index), index.features)
     assert not info["writable"] and info["evaluations"] == ["synthetic"]
-    assert client.get(f"{API}/health").json() == {"status": "ok", "images": len(index)}
+    assert client.get(f"{API}/health").json() == {
+        "status": "ok",
+        "images": len(index),
+        "shards": {},
+    }
     text = client.get(f"{API}/metrics").text
     assert f"bovw_images {len(index)}" in text
     assert 'route="/api/v1/info",status="200"' in text

@@ -47,7 +47,7 @@ class Shards(Index):
         self.folder = folder
         manifest = read_shards(folder)
         self.parts = [_open_shard(folder, name) for name in manifest["shards"]]
-        self._check_parts(manifest)
+        self._check_parts()
         first = self.parts[0].meta
         kept = {key: first[key] for key in (*COMMON, "format", "vocabulary")}
         signs = "".join(_sign(part) for part in self.parts)
@@ -100,7 +100,7 @@ class Shards(Index):
             for name, size in part.bytes().items()
         }
 
-    def _check_parts(self, manifest: dict[str, Any]) -> None:
+    def _check_parts(self) -> None:
         """Raise FormatError unless the shards are different parts of one collection."""
         first = self.parts[0]
         for part in self.parts:
@@ -110,13 +110,16 @@ class Shards(Index):
                         f"{part.folder} was made with other {key} than {first.folder}: "
                         "shards have to be made together, see `bovw shard`"
                     )
-        for names in ([str(name) for name in manifest["shards"]], [_sign(p) for p in self.parts]):
-            if twice := [name for name in names if names.count(name) > 1]:
-                where = manifest["shards"][names.index(twice[0])]
+        seen: set[str] = set()
+        for part in self.parts:
+            # Empty ones are all alike.
+            marks = {part.folder.name, _sign(part) if len(part.names) else part.folder.name}
+            if marks & seen:
                 raise FormatError(
-                    f"{self.folder} has the shard {where} twice: put the right one back, or make "
-                    "them again with `bovw shard`"
+                    f"{part.folder} is another shard once more: put the right one back, or make "
+                    "all of them again with `bovw shard`"
                 )
+            seen |= marks
 
     def _joined(self, kept: dict[str, Any]) -> tuple[Statistics, Names, Graph | None]:
         """Return what was counted of all shards, or count it where they have changed."""

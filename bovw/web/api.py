@@ -134,7 +134,9 @@ def info(here: Here) -> Info:
 @router.get("/health")
 def health(here: Here) -> Health:
     """Tell that the index can be read."""
-    return Health(images=len(here.engine.index))
+    shards = here.team.health() if here.team else {}
+    status: Literal["ok", "partial"] = "ok" if all(shards.values()) else "partial"
+    return Health(status=status, images=len(here.engine.index), shards=shards)
 
 
 @router.get(
@@ -175,7 +177,7 @@ async def search(
 ) -> SearchResult:
     """Search with a picture that was given, or with an indexed image by its id or name."""
     async with here.gate.place():
-        work = partial(_search, here.engine, source, region, topk, options)
+        work = partial(_search, here, source, region, topk, options)
         return await here.gate.run(work)
 
 
@@ -186,7 +188,7 @@ async def give_and_search(
     """Give a picture and search with it in one go; the body is the file."""
     async with here.gate.place():
         source = await receive(request, here)
-        work = partial(_search, here.engine, source, region, topk, options)
+        work = partial(_search, here, source, region, topk, options)
         return await here.gate.run(work)
 
 
@@ -264,15 +266,18 @@ def _given(engine: Engine, source: Source) -> Given:
 
 
 def _search(
-    engine: Engine, source: Source, region: Box | None, topk: int, options: SearchOptions
+    here: Server, source: Source, region: Box | None, topk: int, options: SearchOptions
 ) -> SearchResult:
-    answer = engine.search(source, region, topk, options)
+    answer = here.engine.search(source, region, topk, options)
+    for shard in answer.missing:
+        here.metrics.silent.labels(shard).inc()
     return SearchResult(
         query=Asked.of(source, answer.features),
         region=None if region is None else list(region),
         milliseconds=Milliseconds(
             describe=1e3 * answer.describe_seconds, search=1e3 * answer.search_seconds
         ),
+        missing=answer.missing,
         hits=[FoundImage.of(hit, answer.index) for hit in answer.hits],
     )
 

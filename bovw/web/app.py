@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bovw import __version__
 from bovw.options import ServeOptions
+from bovw.search import Searcher
+from bovw.team import Team
 from bovw.web import api, evaluation_api, writing
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
@@ -52,6 +54,7 @@ def create_app(
     images: Path = Path(),
     token: str | None = None,
     additions: Path | None = None,
+    team: Team | None = None,
 ) -> FastAPI:
     """Return the application that serves an index.
 
@@ -61,10 +64,11 @@ def create_app(
                pointed here, are refused
     datasets   to evaluate; their pictures are below `images`
     token      lets a request add images, which are kept in `additions`, and remove them
+    team       answers for the index's shards; None where this process does
 
     Raises FormatError where the index cannot be opened, DatasetError for data sets.
     """
-    engine = Engine(index, cache, options)
+    engine = Engine(index, cache, options, team.searcher if team else Searcher)
     gate = Gate(options.working, options.waiting)
     evaluations = Evaluations(engine, datasets, images) if datasets else None
     server = Server(
@@ -75,6 +79,7 @@ def create_app(
         evaluations,
         token,
         additions,
+        team,
     )
 
     @asynccontextmanager

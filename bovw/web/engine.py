@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +46,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """A search's hits, with what they were asked by and the seconds that it took."""
+    """A search's hits, with what they were asked by and the seconds that it took.
+
+    missing  shards that did not answer in time
+    """
 
     source: Source
     features: Features
     index: Index
     hits: list[Hit]
+    missing: list[str]
     describe_seconds: float
     search_seconds: float
 
@@ -58,8 +63,16 @@ class Answer:
 class Engine:
     """Answers requests from any number of threads."""
 
-    def __init__(self, folder: Path, cache: Path, options: ServeOptions = ServeOptions()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache: Path,
+        options: ServeOptions = ServeOptions(),
+        asking: Callable[[Index], Searcher] = Searcher,
+    ) -> None:
         """Open the index in `folder`, and keep pictures and thumbnails below `cache`.
+
+        asking  makes what searches an index, here or elsewhere
 
         Raises FormatError where the index cannot be opened.
         """
@@ -69,7 +82,8 @@ class Engine:
         self._reader = Reader(available_jobs(), options.limit)
         self._described: OrderedDict[tuple[Path, str, FeatureOptions], Features] = OrderedDict()
         self._lock = threading.Lock()
-        self._searcher = Searcher(Index.open(folder))
+        self._asking = asking
+        self._searcher = asking(Index.open(folder))
 
     def start(self) -> None:
         """Load what the first search would wait for."""
@@ -84,7 +98,7 @@ class Engine:
         """Return a searcher of the index as it is now."""
         with self._lock:
             if self._searcher.index.outdated():
-                self._searcher = Searcher(Index.open(self._searcher.index.folder))
+                self._searcher = self._asking(Index.open(self._searcher.index.folder))
             current = self._searcher
         return current.asking(options)
 
@@ -149,7 +163,8 @@ class Engine:
         searcher = self.searcher(options)
         hits = searcher.search_features(part, box, topk)
         seconds = described - start, time.perf_counter() - described
-        return Answer(source, features, searcher.index, hits, *seconds)
+        missing = sorted(searcher.missing)
+        return Answer(source, features, searcher.index, hits, missing, *seconds)
 
     def compare(
         self, source: Source, region: Box | None, image: str

@@ -21,6 +21,9 @@ class Metrics:
         self.seconds = Histogram(
             "bovw_request_seconds", "Time to an answer.", labels[:2], registry=self.registry
         )
+        self.silent = Counter(
+            "bovw_silent_shards", "Answers without a shard.", ("shard",), registry=self.registry
+        )
         gauges = {
             "bovw_images": ("Images in the index.", images),
             "bovw_searches": ("Searches that work or wait.", taken),

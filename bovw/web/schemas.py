@@ -59,8 +59,9 @@ class Info(BaseModel):
 class Health(BaseModel):
     """That the server answers and its index can be read."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok", "partial"] = Field(description="partial where a shard does not run.")
     images: int
+    shards: dict[str, bool] = Field(description="Which shards run, where they do so elsewhere.")
 
 
 class Given(BaseModel):
@@ -141,6 +142,9 @@ class SearchResult(BaseModel):
     query: Asked
     region: list[float] | None
     milliseconds: Milliseconds
+    missing: list[str] = Field(
+        description="Shards that did not answer in time; where there are any, hits are partial."
+    )
     hits: list[FoundImage]
 
 

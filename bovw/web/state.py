@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi import Request
 
+from bovw.team import Team
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
 from bovw.web.gate import Gate
@@ -22,6 +23,7 @@ class Server:
     evaluations  None where no data set was given
     token        what lets a request change the index; None where none does
     additions    the folder that keeps images which requests add
+    team         answers for the index's shards; None where this process does
     """
 
     engine: Engine
@@ -31,6 +33,7 @@ class Server:
     evaluations: Evaluations | None
     token: str | None
     additions: Path | None
+    team: Team | None
 
 
 def server_of(request: Request) -> Server:

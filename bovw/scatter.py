@@ -1,0 +1,235 @@
+"""A search over shards in many places: every one answers for its own images.
+
+What each shard is asked and what is made of its answers gives what one index would: words weigh
+what they do in all shards, the best of each contain the best of all, and every sum is made in the
+same order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bovw.errors import BovwError
+from bovw.expansion import Further, add_up, further
+from bovw.index.shards import Shards
+from bovw.index.statistics import Statistics
+from bovw.options import SearchOptions
+from bovw.ranking import SCORINGS
+from bovw.records import Box, Floats, Ints, Ranking, Words
+from bovw.search import Question, Searcher
+from bovw.verification import Verified, verify_images
+
+# Asks shards by their numbers: a method of `Part`, what is given to each, and the seconds that the
+# query has taken so far. Those that do not answer in time are left out.
+Scatter = Callable[[str, Mapping[int, tuple[Any, ...]], float], dict[int, Any]]
+
+
+class Ranked(NamedTuple):
+    """Images by descending score: their numbers, scores, and places by name, which break ties."""
+
+    images: Ints
+    scores: Floats
+    order: Ints
+
+
+class Part:
+    """One of the shards of an index. Images have the numbers that they have in the whole."""
+
+    def __init__(self, shards: Shards, number: int) -> None:
+        part = shards.parts[number]
+        self.first = sum(len(one.names) for one in shards.parts[:number])
+        own = slice(self.first, self.first + len(part.names))
+        whole = shards.statistics
+        self.segments = part.segments
+        self.statistics = Statistics(
+            whole.weights, whole.features[own], whole.distinct[own], whole.live[own]
+        )
+        self.order = shards.names.order[own]
+
+    def rank(self, words: Words, options: SearchOptions, count: int | None) -> Ranked:
+        """Return the `count` best images, or all."""
+        return self._best(self._score(words, options), count)
+
+    def verify(
+        self,
+        keypoints: Floats,
+        words: Words,
+        region: Box,
+        options: SearchOptions,
+        images: Ints,
+        ranks: Sequence[int],
+    ) -> list[Verified]:
+        """Verify images of this shard, which have these ranks among all that are verified."""
+        found = verify_images(
+            keypoints,
+            words,
+            region,
+            self.segments,
+            images - np.int32(self.first),
+            self.statistics.weights,
+            options,
+            ranks,
+        )
+        return [self._moved(one, self.first) for one in found]
+
+    def further(self, verified: Sequence[Verified], region: Box) -> list[Further]:
+        """Return what verified images of this shard ask in the query's place."""
+        own = [self._moved(one, -self.first) for one in verified]
+        asked = further(own, region, self.segments)
+        return [one._replace(image=one.image + self.first) for one in asked]
+
+    def rank_expanded(
+        self, words: Words, asked: Sequence[Further], options: SearchOptions, count: int | None
+    ) -> Ranked:
+        """Return the `count` best images, or all, where verified images ask, too."""
+        return self._best(self.expanded(words, asked, options), count)
+
+    def expanded(self, words: Words, asked: Sequence[Further], options: SearchOptions) -> Floats:
+        """Return all scores where verified images ask, too: float32 [images]."""
+        scores = self._score(words, options)
+        return add_up(scores, asked, lambda one: self._score(one, options), self.first)
+
+    def _score(self, words: Words, options: SearchOptions) -> Floats:
+        return SCORINGS[options.scoring](words, self.segments, self.statistics, options)
+
+    def _best(self, scores: Floats, count: int | None) -> Ranked:
+        images = np.flatnonzero(self.statistics.live)
+        best = images[np.lexsort((self.order[images], -scores[images]))][:count]
+        return Ranked((best + self.first).astype(np.int32), scores[best], self.order[best])
+
+    @staticmethod
+    def _moved(one: Verified, by: int) -> Verified:
+        return Verified(one.image + by, one.transform, one.points, one.evidence, one.confirmed)
+
+
+@dataclass(frozen=True)
+class ScatteredSearcher(Searcher):
+    """A searcher whose shards answer elsewhere; use one for each query.
+
+    scatter  asks them
+    silent   shards, by their folders' names, that did not answer
+    """
+
+    scatter: Scatter = lambda method, asked, seconds: {}
+    silent: set[str] = field(default_factory=set)
+
+    @property
+    def missing(self) -> set[str]:
+        """Shards that did not answer: their images are not among the hits, or not verified."""
+        return self.silent
+
+    def asking(self, options: SearchOptions) -> ScatteredSearcher:
+        """Return a searcher of the same shards, with the same vocabulary, that asks otherwise."""
+        other = ScatteredSearcher(self.index, options, self.scatter)
+        vars(other)["vocabulary"] = self.vocabulary
+        return other
+
+    def question(self, keypoints: Floats, words: Words, region: Box) -> Question:
+        """Ask the shards with features of which `words` has several words each."""
+        return ScatteredQuestion(self, keypoints, words, region)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The shards' folders."""
+        assert isinstance(self.index, Shards), "only shards can be asked one by one"
+        return [part.folder for part in self.index.parts]
+
+
+class ScatteredQuestion:
+    """One query on shards in many places; see `bovw.search.Question`."""
+
+    def __init__(
+        self, searcher: ScatteredSearcher, keypoints: Floats, words: Words, region: Box
+    ) -> None:
+        assert isinstance(searcher.index, Shards), "only shards can be asked one by one"
+        self._searcher, self._keypoints = searcher, keypoints
+        self._words, self._region = words, region
+        lengths = [len(part.names) for part in searcher.index.parts]
+        self._firsts = np.cumsum([0, *lengths])
+        self._scores: dict[int, float] = {}
+        self._start = time.monotonic()
+
+    def rank(self, count: int | None) -> Ranking:
+        """See `Question.rank`."""
+        given = self._words, self._searcher.options, count
+        ranking = merged(self._ask("rank", dict.fromkeys(self._all, given)), count)
+        self._scores = dict(zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True))
+        return ranking
+
+    def verify(self, images: Ints) -> list[Verified]:
+        """See `Question.verify`."""
+        ranks = np.arange(1, len(images) + 1)
+        holders = self._holders(images)
+        query = self._keypoints, self._words, self._region, self._searcher.options
+        asked = {
+            int(n): (*query, images[holders == n], ranks[holders == n].tolist())
+            for n in np.unique(holders)
+        }
+        rank_of = dict(zip(images.tolist(), ranks.tolist(), strict=True))
+        found = [one for part in self._ask("verify", asked).values() for one in part]
+        return sorted(found, key=lambda v: (-v.evidence, rank_of[v.image]))
+
+    def rank_expanded(
+        self, verified: Sequence[Verified], count: int | None, linked: bool
+    ) -> Ranking:
+        """See `Question.rank_expanded`."""
+        own: dict[int, list[Verified]] = defaultdict(list)
+        holders = self._holders(np.array([one.image for one in verified], np.int32))
+        for one, holder in zip(verified, holders.tolist(), strict=True):
+            own[holder].append(one)
+        asked = {n: (found, self._region) for n, found in own.items()}
+        answers = self._ask("further", asked)
+        by_image = {one.image: one for part in answers.values() for one in part}
+        # In the order of the evidence, in which their scores are added up.
+        further = [by_image[one.image] for one in verified if one.image in by_image]
+        options = self._searcher.options
+        if linked:
+            return self._rank_linked(further, count)
+        given = self._words, further, options, count
+        return merged(self._ask("rank_expanded", dict.fromkeys(self._all, given)), count)
+
+    def scores(self, verified: Sequence[Verified]) -> list[float]:
+        """See `Question.scores`."""
+        return [self._scores[one.image] for one in verified]
+
+    def _rank_linked(self, further: Sequence[Further], count: int | None) -> Ranking:
+        """Rank where neighbours count, which may be of any shard."""
+        index = self._searcher.index
+        scores = np.zeros(len(index.names), np.float32)
+        given = self._words, further, self._searcher.options
+        for n, own in self._ask("expanded", dict.fromkeys(self._all, given)).items():
+            scores[self._firsts[n] : self._firsts[n + 1]] = own
+        assert index.graph is not None, "an index that is linked has a graph"
+        return self._searcher.rank(index.graph.augment(scores), count)
+
+    @property
+    def _all(self) -> list[int]:
+        return list(range(len(self._firsts) - 1))
+
+    def _holders(self, images: Ints) -> Ints:
+        """Return the shard of each image."""
+        return (np.searchsorted(self._firsts, images, side="right") - 1).astype(np.int32)
+
+    def _ask(self, method: str, asked: Mapping[int, tuple[Any, ...]]) -> dict[int, Any]:
+        answers = self._searcher.scatter(method, asked, time.monotonic() - self._start)
+        silent = asked.keys() - answers.keys()
+        self._searcher.silent.update(self._searcher.folders[n].name for n in silent)
+        if asked and not answers and method == "rank":
+            raise BovwError("no shard answers: try again later")
+        return answers
+
+
+def merged(answers: Mapping[int, Ranked], count: int | None) -> Ranking:
+    """Return the `count` best of what several shards have ranked, or all, ties by name."""
+    images, scores, order = (
+        np.concatenate([answers[n][column] for n in sorted(answers)]) for column in range(3)
+    )
+    best = np.lexsort((order, -scores))[:count]
+    return Ranking(images[best], scores[best])

@@ -1,0 +1,128 @@
+"""Shards that answer from any machine of a Ray cluster, as deployments of Ray Serve."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bovw.cluster import RayCluster
+from bovw.errors import BovwError, FormatError
+from bovw.index import Index
+from bovw.index.shards import Shards
+from bovw.scatter import Part, ScatteredSearcher
+
+# Questions that a replica works on at a time; the rest wait for it.
+AT_ONCE = 4
+
+
+class Replica:
+    """Answers for one shard; there may be several of it, on any machine that sees the folder."""
+
+    def __init__(self, folder: str, number: int) -> None:
+        self._folder, self._number = Path(folder), number
+        self._open()
+
+    def _open(self) -> None:
+        shards = Index.open(self._folder)
+        assert isinstance(shards, Shards), "a team is made of shards"
+        self._digest, self._part = shards.meta["digest"], Part(shards, self._number)
+
+    def answer(self, digest: str, method: str, given: tuple[Any, ...]) -> Any:
+        """Call a method of the shard's `Part`, of the index as it is with this digest.
+
+        Raises FormatError where the index is another by now: numbers would mean other images.
+        """
+        if digest != self._digest:
+            self._open()
+        if digest != self._digest:
+            raise FormatError("the index has changed meanwhile")
+        return getattr(self._part, method)(*given)
+
+
+class Team:
+    """One deployment for each shard of an index; replicas that are lost are started again by Ray.
+
+    deadline  seconds that a query may take; shards that have not answered by then are left out
+    """
+
+    def __init__(
+        self, cluster: RayCluster, folder: Path, replicas: int = 1, deadline: float = 10.0
+    ) -> None:
+        """Start so many replicas of every shard of the index in `folder`.
+
+        Raises FormatError where it is not one of shards, BovwError where they do not start.
+        """
+        from ray import serve
+        from ray.serve.exceptions import RayServeException
+
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        shards = Index.open(folder)
+        if not isinstance(shards, Shards):
+            raise FormatError(
+                f"{folder} is one index, which one machine serves: `bovw shard` makes shards of it"
+            )
+        self.deadline = deadline
+        self.names = [part.folder.name for part in shards.parts]
+        self._apps = [f"bovw-{shards.meta['digest'][:8]}-{name}" for name in self.names]
+        # Together they take as many processors as there are, at most one each.
+        share = min(1.0, cluster.count / (len(self.names) * replicas))
+        settings = {"num_replicas": replicas, "max_ongoing_requests": AT_ONCE}
+        try:
+            self._handles = [
+                serve.run(
+                    serve.deployment(Replica)
+                    .options(ray_actor_options={"num_cpus": share}, **settings)
+                    .bind(str(folder.absolute()), number),
+                    name=app,
+                    route_prefix=None,
+                )
+                for number, app in enumerate(self._apps)
+            ]
+        except (RayServeException, RuntimeError) as error:
+            raise BovwError(
+                f"the shards of {folder} do not start on the cluster: all of its machines have to "
+                "see that folder, with this version of bovw"
+            ) from error
+
+    def searcher(self, index: Index) -> ScatteredSearcher:
+        """Return a searcher of the index as it was opened, which asks the team."""
+
+        def scatter(
+            method: str, asked: Mapping[int, tuple[Any, ...]], seconds: float
+        ) -> dict[int, Any]:
+            end = time.monotonic() + self.deadline - seconds
+            digest = index.meta["digest"]
+            waiting = {
+                number: self._handles[number].answer.remote(digest, method, given)
+                for number, given in asked.items()
+            }
+            answers = {}
+            for number, answer in waiting.items():
+                # Whatever is wrong with one shard, the others have answered.
+                with suppress(Exception):
+                    left = max(0.0, end - time.monotonic())
+                    answers[number] = answer.result(timeout_s=left)
+            return answers
+
+        return ScatteredSearcher(index, scatter=scatter)
+
+    def health(self) -> dict[str, bool]:
+        """Tell which shards have a replica that runs, by their folders' names."""
+        from ray import serve
+
+        applications = serve.status().applications
+        return {
+            name: app in applications and str(applications[app].status.value) == "RUNNING"
+            for name, app in zip(self.names, self._apps, strict=True)
+        }
+
+    def close(self) -> None:
+        """End the deployments."""
+        from ray import serve
+
+        for app in self._apps:
+            serve.delete(app)

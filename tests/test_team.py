@@ -1,0 +1,121 @@
+"""Shards served by Ray: the answers of one index, and clear words where a shard is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bovw.cluster import Cluster, RayCluster
+from bovw.errors import FormatError
+from bovw.index import Index, IndexWriter
+from bovw.index.shards import parts_of, seal
+from bovw.search import Searcher
+from bovw.split import split_index
+from bovw.synthetic import Collection
+from bovw.team import Team
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Ray's own warnings are not this project's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def test_a_team_answers_as_one_index_and_names_who_is_silent(
+    quiet: None, on_ray: Cluster, index: Index, collection: Collection, tmp_path: Path
+) -> None:
+    assert isinstance(on_ray, RayCluster)
+    with pytest.raises(FormatError, match="bovw shard"):
+        Team(on_ray, index.folder)
+    folder = tmp_path / "shards"
+    split_index(index.folder, 2, folder)
+    query = collection.root / collection.queries[0].name
+    expected = answer(Searcher(index), query)
+    team = Team(on_ray, folder, deadline=DEADLINE)
+    try:
+        assert team.health() == {"shard-0": True, "shard-1": True}
+        shards = Index.open(folder)
+        assert answer(team.searcher(shards), query) == expected
+        lose_a_replica_under_load(team, shards, query, expected)
+        the_index_changes(team, folder, query)
+    finally:
+        team.close()
+
+
+def lose_a_replica_under_load(team: Team, shards: Index, query: Path, expected: list) -> None:
+    """No answer is wrong, none is later than the deadline, and the shard comes back."""
+    wrong: list[str] = []
+    partial, stop = [], threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            searcher, start = team.searcher(shards), time.monotonic()
+            found = answer(searcher, query)
+            if time.monotonic() - start > DEADLINE + 5:
+                wrong.append("too late")
+            if searcher.missing:
+                partial.append(searcher.missing)
+                whole = {name: rest for name, *rest in expected}
+                if any(name not in whole for name, *_ in found):
+                    wrong.append("not of the index")
+            elif found != expected:
+                wrong.append("not as it was")
+
+    clients = [threading.Thread(target=ask) for _ in range(2)]
+    for client in clients:
+        client.start()
+    time.sleep(1)
+    kill_replica()
+    time.sleep(8)
+    stop.set()
+    for client in clients:
+        client.join()
+    assert wrong == []
+    deadline = time.monotonic() + 60
+    while (searcher := team.searcher(shards)) and (
+        answer(searcher, query) != expected or searcher.missing
+    ):
+        assert time.monotonic() < deadline, "the shard did not come back"
+
+
+def the_index_changes(team: Team, folder: Path, query: Path) -> None:
+    """What was opened before is not mixed up with what there is now."""
+    before = Index.open(folder)
+    part = next(part for part in parts_of(folder) if len(Index.open(part)))
+    gone = next(row.name for row in Index.open(part).images() if row.status == "ok")
+    with IndexWriter.open(part) as writer:
+        writer.remove(gone)
+        writer.commit()
+    after = seal(folder)
+    assert answer(team.searcher(after), query) == answer(Searcher(after), query)
+    with pytest.raises(Exception, match="no shard answers"):
+        answer(team.searcher(before), query)
+
+
+def answer(searcher: Searcher, query: Path) -> list[tuple[Any, ...]]:
+    return [(hit.name, hit.score, hit.inliers) for hit in searcher.search(query, None)]
+
+
+def kill_replica() -> None:
+    """Kill one of this user's replica processes, which Ray names after the deployment."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (process / "cmdline").read_text()
+        except OSError:
+            continue
+        if "ServeReplica" in name and "bovw-" in name:
+            os.kill(int(process.name), signal.SIGKILL)
+            return
+    raise AssertionError("no replica runs")
