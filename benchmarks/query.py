@@ -56,7 +56,7 @@ for image in sys.argv[2:]:
     searcher.vocabulary.assigner
     done("open")
     words = searcher.vocabulary.assign(described, searcher.options.words, available_jobs())
-    words = affordable(words, searcher.index.segments)
+    words = affordable(words, searcher.index.segments, searcher.most_postings)
     done("words")
     scores = searcher.score(words)
     ranking = searcher.rank(scores, searcher.options.rerank)

@@ -177,7 +177,7 @@ def ask(searcher: Searcher, features: Features, lengths: npt.NDArray[np.int64]) 
     jobs = available_jobs()
     _, assign = timed(lambda: searcher.vocabulary.assign(features, 1, jobs))
     words, lookup = timed(lambda: searcher.vocabulary.assign(features, WORDS, jobs))
-    words = affordable(words, searcher.index.segments)
+    words = affordable(words, searcher.index.segments, searcher.most_postings)
     scores, score = timed(lambda: searcher.score(words))
     best = searcher.rank(scores, RERANK).images
     verify = partial(

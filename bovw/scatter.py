@@ -7,6 +7,7 @@ same order.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from bovw.index.statistics import Statistics
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Floats, Ints, Ranking, Words
-from bovw.search import Question, Searcher
+from bovw.search import MOST_POSTINGS, Question, Searcher
 from bovw.verification import Verified, verify_images
 
 # Asks shards by their numbers: a method of `Part`, what is given to each, and the seconds that the
@@ -52,10 +53,11 @@ class Part:
             whole.weights, whole.features[own], whole.distinct[own], whole.live[own]
         )
         self.order = shards.names.order[own]
+        self._last: tuple[object, Floats] = None, np.empty(0, np.float32)
 
     def rank(self, words: Words, options: SearchOptions, count: int | None) -> Ranked:
         """Return the `count` best images, or all."""
-        return self._best(self._score(words, options), count)
+        return self._best(self._score_query(words, options), count)
 
     def verify(
         self,
@@ -93,8 +95,20 @@ class Part:
 
     def expanded(self, words: Words, asked: Sequence[Further], options: SearchOptions) -> Floats:
         """Return all scores where verified images ask, too: float32 [images]."""
-        scores = self._score(words, options)
+        scores = self._score_query(words, options)
         return add_up(scores, asked, lambda one: self._score(one, options), self.first)
+
+    def _score_query(self, words: Words, options: SearchOptions) -> Floats:
+        """Return every image's score, which the same query asks for twice."""
+        digest = hashlib.blake2b(words.ids.tobytes(), digest_size=16)
+        for array in (words.signatures, words.angles):
+            digest.update(array.tobytes())
+        key = digest.digest(), options
+        last, scores = self._last
+        if last != key:
+            scores = self._score(words, options)
+            self._last = key, scores
+        return scores
 
     def _score(self, words: Words, options: SearchOptions) -> Floats:
         return SCORINGS[options.scoring](words, self.segments, self.statistics, options)
@@ -134,6 +148,11 @@ class ScatteredSearcher(Searcher):
     def question(self, keypoints: Floats, words: Words, region: Box) -> Question:
         """Ask the shards with features of which `words` has several words each."""
         return ScatteredQuestion(self, keypoints, words, region)
+
+    @property
+    def most_postings(self) -> int:
+        """How many postings a query looks at: each shard as many as one index."""
+        return len(self.folders) * MOST_POSTINGS
 
     @property
     def folders(self) -> list[Path]:

@@ -80,6 +80,11 @@ class Searcher:
         return replace(indexed, max_features=most)
 
     @property
+    def most_postings(self) -> int:
+        """How many postings a query looks at."""
+        return MOST_POSTINGS
+
+    @property
     def missing(self) -> set[str]:
         """Parts of the index that did not answer; none where all of it is here."""
         return set()
@@ -103,13 +108,13 @@ class Searcher:
         self, features: Features, region: Box, topk: int | None = None
     ) -> list[Hit]:
         """Return the `topk` best for features as `describe_query` returns them; None for all."""
-        words = affordable(self._words(features), self.index.segments)
+        words = affordable(self._words(features), self.index.segments, self.most_postings)
         question = self.question(features.keypoints, words, region)
         candidates = question.rank(self.options.rerank).images[: self.options.rerank]
         verified = question.verify(candidates)
         confirmed = [v for v in verified if v.confirmed]
         count = None if topk is None else topk + len(confirmed)
-        if verified and self.options.expand and self.index.features <= MOST_POSTINGS:
+        if verified and self.options.expand and self.index.features <= self.most_postings:
             linked = bool(self.options.augment and self.index.graph and confirmed)
             ranking = question.rank_expanded(verified[: self.options.expand], count, linked)
         else:
@@ -135,7 +140,7 @@ class Searcher:
 
         The same agreement that a search finds which has them among its best.
         """
-        words = affordable(self._words(features), self.index.segments)
+        words = affordable(self._words(features), self.index.segments, self.most_postings)
         return self.verify(features.keypoints, words, region, np.array(images, np.int32))
 
     def rank(self, scores: Floats, count: int | None = None) -> Ranking:
@@ -236,12 +241,12 @@ class LocalQuestion:
         return [float(self._scores[one.image]) for one in verified]
 
 
-def affordable(words: Words, segments: Sequence[Postings]) -> Words:
-    """Leave out the further words of every feature, where their lists are too long together."""
+def affordable(words: Words, segments: Sequence[Postings], most: int) -> Words:
+    """Leave out the further words of every feature, where their lists hold more than `most`."""
     looked_at = np.zeros(words.ids.shape[1], np.int64)
     for segment in segments:
         lengths = np.append(np.diff(segment.offsets), 0)
         looked_at += lengths[words.ids].sum(axis=0)
-    kept = max(1, int(np.searchsorted(np.cumsum(looked_at), MOST_POSTINGS, side="right")))
+    kept = max(1, int(np.searchsorted(np.cumsum(looked_at), most, side="right")))
     ids, signatures = words.ids[:, :kept], words.signatures[:, :kept]
     return Words(np.ascontiguousarray(ids), np.ascontiguousarray(signatures), words.angles)

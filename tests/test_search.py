@@ -387,7 +387,7 @@ def test_long_lists_leave_fewer_words(
     looked_at = np.cumsum([lengths[column[column >= 0]].sum() for column in words.ids.T])
     for most, kept in ((looked_at[4], 5), (looked_at[2] + 1, 3), (looked_at[1], 2), (1, 1)):
         monkeypatch.setattr(search, "MOST_POSTINGS", most)
-        fewer = search.affordable(words, searcher.index.segments)
+        fewer = search.affordable(words, searcher.index.segments, searcher.most_postings)
         assert np.array_equal(fewer.ids, words.ids[:, :kept])
         assert np.array_equal(fewer.signatures, words.signatures[:, :kept])
     # One word a feature, not expanded: what was asked for is found all the same.
