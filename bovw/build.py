@@ -19,7 +19,7 @@ from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow, read_meta
 from bovw.index.reader import damaged_among, vocabulary_files
 from bovw.index.shards import create_shards, parts_of, read_shards, sealing, shard_names, shard_of
-from bovw.index.writer import check_free
+from bovw.index.writer import INCOMING, check_free
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.parallel import Progress, sensible_jobs, silent
 from bovw.plan import Plan, plan_update
@@ -189,7 +189,9 @@ def _update_on(
     """Do what is planned, but for the last commit, with segments that a cluster's workers write."""
     _begin(writer, plan)
     folder = writer.folder.absolute()
-    with TemporaryDirectory(prefix="incoming-", dir=folder) as incoming:
+    for left in folder.glob(f"{INCOMING}*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=INCOMING, dir=folder) as incoming:
         made = Made(
             FeatureOptions(**writer.meta["options"]),
             folder / writer.vocabulary_folder.name,

@@ -89,7 +89,7 @@ def serve(
         app = create_app(
             index,
             cache or default_cache(),
-            hosts=LOOPBACK if _is_loopback(host) else ("*",),
+            hosts=(*LOOPBACK, host) if _is_loopback(host) else ("*",),
             datasets=eval,
             images=images or Path(),
             token=token,

@@ -173,13 +173,15 @@ class ScatteredQuestion:
         lengths = [len(part.names) for part in searcher.index.parts]
         self._firsts = np.cumsum([0, *lengths])
         self._scores: dict[int, float] = {}
+        self._first: Ranking | None = None
         self._start = time.monotonic()
 
     def rank(self, count: int | None) -> Ranking:
         """See `Question.rank`."""
         given = self._words, self._searcher.options, count
-        ranking = merged(self._ask("rank", dict.fromkeys(self._all, given)), count)
-        self._scores = dict(zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True))
+        ranking = self._merged(self._ask("rank", dict.fromkeys(self._all, given)), count)
+        self._scores |= zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True)
+        self._first = self._first or ranking
         return ranking
 
     def verify(self, images: Ints) -> list[Verified]:
@@ -212,7 +214,7 @@ class ScatteredQuestion:
         if linked:
             return self._rank_linked(further, count)
         given = self._words, further, options, count
-        return merged(self._ask("rank_expanded", dict.fromkeys(self._all, given)), count)
+        return self._merged(self._ask("rank_expanded", dict.fromkeys(self._all, given)), count)
 
     def scores(self, verified: Sequence[Verified]) -> list[float]:
         """See `Question.scores`."""
@@ -223,7 +225,10 @@ class ScatteredQuestion:
         index = self._searcher.index
         scores = np.zeros(len(index.names), np.float32)
         given = self._words, further, self._searcher.options
-        for n, own in self._ask("expanded", dict.fromkeys(self._all, given)).items():
+        answers = self._ask("expanded", dict.fromkeys(self._all, given))
+        if not answers:
+            return self._merged({}, count)
+        for n, own in answers.items():
             scores[self._firsts[n] : self._firsts[n + 1]] = own
         assert index.graph is not None, "an index that is linked has a graph"
         return self._searcher.rank(index.graph.augment(scores), count)
@@ -240,9 +245,15 @@ class ScatteredQuestion:
         answers = self._searcher.scatter(method, asked, time.monotonic() - self._start)
         silent = asked.keys() - answers.keys()
         self._searcher.silent.update(self._searcher.folders[n].name for n in silent)
-        if asked and not answers and method == "rank":
-            raise BovwError("no shard answers: try again later")
         return answers
+
+    def _merged(self, answers: Mapping[int, Ranked], count: int | None) -> Ranking:
+        """Return the best of all answers; where there is none any more, of the first ones."""
+        if answers:
+            return merged(answers, count)
+        if self._first is None:
+            raise BovwError("no shard answers: try again later")
+        return Ranking(self._first.images[:count], self._first.scores[:count])
 
 
 def merged(answers: Mapping[int, Ranked], count: int | None) -> Ranking:

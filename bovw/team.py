@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -67,7 +68,9 @@ class Team:
             )
         self.deadline = deadline
         self.names = [part.folder.name for part in shards.parts]
-        self._apps = [f"bovw-{shards.meta['digest'][:8]}-{name}" for name in self.names]
+        # Of this server alone: another's end must not end them.
+        mark = uuid.uuid4().hex[:8]
+        self._apps = [f"bovw-{mark}-{name}" for name in self.names]
         # Together they take as many processors as there are, at most one each.
         share = min(1.0, cluster.count / (len(self.names) * replicas))
         settings = {"num_replicas": replicas, "max_ongoing_requests": AT_ONCE}
@@ -83,6 +86,7 @@ class Team:
                 for number, app in enumerate(self._apps)
             ]
         except (RayServeException, RuntimeError) as error:
+            self.close()
             raise BovwError(
                 f"the shards of {folder} do not start on the cluster: all of its machines have to "
                 "see that folder, with this version of bovw"

@@ -23,8 +23,6 @@ from bovw.records import Words
 
 # Images of a segment that a worker writes at a time.
 CHUNK = 50
-# Where they wait to become part of the index, in its folder.
-INCOMING = "incoming"
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def test_a_shard_that_changed_alone_is_counted_anew(
     for opened in (Index.open(folder), seal(folder)):
         expected = answers(Index.open(one), collection, WAYS[0])
         assert answers(opened, collection, WAYS[0]) == expected
-        assert not opened.outdated()
+    assert not Index.open(folder).outdated()
     # What was opened before goes on with what there was.
     assert answers(before, collection, WAYS[0]) == answers(index, collection, WAYS[0])
 
@@ -291,6 +291,40 @@ def test_a_silent_part_is_named_and_its_images_are_left_out(
     with pytest.raises(BovwError, match="no shard answers"):
         deaf = scattered(folder, SearchOptions(), {0, 1, 2})
         deaf.search(collection.root / collection.queries[0].name)
+
+
+def test_parts_that_fall_silent_leave_the_first_ranking(
+    index: Index, collection: Collection, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shards"
+    shards = split_index(index.folder, 3, folder)
+    parts = [Part(shards, number) for number in range(3)]
+
+    def scatter(method: str, asked: Mapping[int, tuple], seconds: float) -> dict[int, object]:
+        heard = method in answering and not (method == "rank" and calls.count("rank") > 0)
+        calls.append(method)
+        return {n: getattr(parts[n], method)(*a) for n, a in asked.items()} if heard else {}
+
+    query = collection.root / collection.queries[0].name
+    plain = Searcher(index, SearchOptions(rerank=0)).search(query, 5)
+    for answering in ({"rank"}, {"rank", "verify"}, {"rank", "verify", "further"}):
+        for expand in (0, 30):
+            calls: list[str] = []
+            searcher = ScatteredSearcher(shards, SearchOptions(expand=expand), scatter)
+            hits = searcher.search(query, 5)
+            assert len(hits) == 5 and searcher.missing == {"shard-0", "shard-1", "shard-2"}
+            if answering == {"rank"}:
+                assert [hit.name for hit in hits] == [hit.name for hit in plain]
+
+
+def test_few_hits_of_many_confirmed(index: Index, collection: Collection, tmp_path: Path) -> None:
+    split_index(index.folder, 2, tmp_path / "shards")
+    options = SearchOptions(expand=0, min_inliers=1)
+    searcher = scattered(tmp_path / "shards", options)
+    for query in collection.queries:
+        path = collection.root / query.name
+        expected = [comparable(hit) for hit in Searcher(index, options).search(path, 1)]
+        assert [comparable(hit) for hit in searcher.search(path, 1)] == expected
 
 
 @given(data=st.data())

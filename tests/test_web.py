@@ -20,6 +20,7 @@ import pytest
 from bovw.build import build_index
 from bovw.images import ImageFile, find_images
 from bovw.index import Index
+from bovw.index.lock import WriterLock
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box
 from bovw.search import Searcher
@@ -279,7 +280,7 @@ def test_too_many_pixels_are_refused_before_decoding(client: TestClient) -> None
     bomb = bytearray(small.tobytes())
     bomb[16:24] = (20_000).to_bytes(4, "big") * 2
     bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
-    assert "100 megapixels" in detail(client.post(f"{API}/search", content=bytes(bomb)), 422)
+    assert "64 megapixels" in detail(client.post(f"{API}/search", content=bytes(bomb)), 422)
 
 
 @pytest.mark.parametrize(
@@ -384,6 +385,13 @@ def test_images_are_added_and_removed_with_the_token(
     assert hits[0]["name"] == name
     assert "this name" in detail(writing.post(place, content=content, headers=key), 409)
 
+    (tmp_path / "added" / "own.jpg").write_bytes(b"mine")
+    taken = writing.post(f"{API}/images?name=own.jpg", content=content, headers=key)
+    assert "file of this name" in detail(taken, 409)
+    assert (tmp_path / "added" / "own.jpg").read_bytes() == b"mine"
+    inside = writing.post(f"{API}/images?name=own.jpg/a.jpg", content=content, headers=key)
+    assert "file of this name" in detail(inside, 409)
+
     removed = writing.delete(f"{API}/images/{added.json()['id']}", headers=key)
     assert removed.status_code == 204
     hits = writing.post(f"{API}/search", content=content).json()["hits"]
@@ -412,6 +420,16 @@ def test_a_bad_picture_is_not_added(writing: TestClient, tmp_path: Path) -> None
     response = writing.post(f"{API}/images?name=a.jpg", content=b"no picture", headers=key)
     assert "not a readable" in detail(response, 422)
     assert not (tmp_path / "added" / "a.jpg").exists()
+
+
+def test_a_busy_index_is_told_without_paths(
+    writing: TestClient, tmp_path: Path, query: Path
+) -> None:
+    key = {"Authorization": f"Bearer {TOKEN}"}
+    with WriterLock(tmp_path / "index"):
+        place = f"{API}/images?name=a.jpg"
+        told = writing.post(place, content=query.read_bytes(), headers=key)
+    assert "just now" in detail(told, 503) and not (tmp_path / "added" / "a.jpg").exists()
 
 
 def test_the_index_is_followed(writing: TestClient, tmp_path: Path, query: Path) -> None:

@@ -45,8 +45,18 @@ class Shards(Index):
     def __init__(self, folder: Path) -> None:
         """Open the shards in `folder`; see `Index.open`."""
         self.folder = folder
-        manifest = read_shards(folder)
-        self.parts = [_open_shard(folder, name) for name in manifest["shards"]]
+        while True:
+            manifest = read_shards(folder)
+            try:
+                self._open(manifest)
+                return
+            except FormatError:
+                # Somebody may have counted anew in between, and removed what was replaced.
+                if read_shards(folder) == manifest:
+                    raise
+
+    def _open(self, manifest: dict[str, Any]) -> None:
+        self.parts = [_open_shard(self.folder, name) for name in manifest["shards"]]
         self._check_parts()
         first = self.parts[0].meta
         kept = {key: first[key] for key in (*COMMON, "format", "vocabulary")}
@@ -74,8 +84,9 @@ class Shards(Index):
         return sorted(rows, key=lambda row: row.name)
 
     def outdated(self) -> bool:
-        """Tell whether a shard has changed since it was opened."""
-        return any(part.outdated() for part in self.parts)
+        """Tell whether a shard, or what is kept of all, has changed since they were opened."""
+        own = read_shards(self.folder).get("joined", {}).get("files", {})
+        return own != self._own or any(part.outdated() for part in self.parts)
 
     def files(self) -> dict[str, str]:
         """Return the SHA-256 of every file but the vocabulary's, by its path in the index."""

@@ -32,6 +32,8 @@ MERGE_SHARE = 1 / 4
 MOST_REMOVED = 1 / 2
 # The segment of images that are not in one yet.
 GATHERED = 0
+# How folders begin in which others write segments that are yet to be taken in.
+INCOMING = "incoming-"
 # What an index's folder holds beside its catalog, its lock and its vocabulary.
 KINDS = ("segments", "statistics", "names", "graph")
 
@@ -422,7 +424,7 @@ def check_free(folder: Path) -> None:
 
 def _is_left_over(folder: Path) -> bool:
     """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
-    beginnings = (FILE, "vocabulary-", ".vocabulary-", *lock.FILES)
+    beginnings = (FILE, "vocabulary-", ".vocabulary-", INCOMING, *lock.FILES)
     return all(
         entry.name in KINDS or entry.name.startswith(beginnings) for entry in folder.iterdir()
     )

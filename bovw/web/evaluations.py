@@ -23,9 +23,12 @@ from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.records import Hit
 from bovw.web.engine import Engine, UnknownError
+from bovw.web.gate import FullError
 
 # Runs kept of a data set, the latest, and hits kept of each of their queries.
 RUNS, HITS = 12, 100
+# Runs that work or wait.
+MOST_RUNNING = 4
 State = Literal["running", "done", "failed"]
 
 
@@ -116,6 +119,9 @@ class Evaluations:
         id = hashlib.sha256(content.encode()).hexdigest()[:16]
         runs = self._runs[name]
         if id not in runs or runs[id].state == "failed":
+            running = (run for own in self._runs.values() for run in own.values())
+            if sum(run.state == "running" for run in running) >= MOST_RUNNING:
+                raise FullError
             runs[id] = Run(id, options, len(dataset.queries))
             while len(runs) > RUNS:
                 runs.pop(next(iter(runs)))
@@ -128,10 +134,12 @@ class Evaluations:
         self._worker.shutdown(wait=True, cancel_futures=True)
 
     def _evaluate(self, dataset: Dataset, run: Run) -> None:
-        searcher = self._engine.searcher(run.options)
         try:
+            searcher = self._engine.searcher(run.options)
             progress = partial(self._count, run)
             measured = evaluate(dataset, self.images, searcher, progress=progress)
+            if searcher.missing:
+                raise BovwError(f"{', '.join(sorted(searcher.missing))} did not answer: try again")
             run.figures = {setting: _figures(measured, setting) for setting in dataset.settings}
             aps = {setting: measured.precisions(setting) for setting in dataset.settings}
             run.rankings = [

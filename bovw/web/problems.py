@@ -39,6 +39,7 @@ DETAILS: dict[type[Exception], str] = {
     TooLargeError: "the picture has too many bytes: give a smaller one",
     TimeoutError: "the picture took too long to come: try again",
     FullError: "the server is busy: try again in a second",
+    BovwError: "the index cannot be read or written just now: the server's log says why",
 }
 
 
@@ -90,6 +91,9 @@ def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = No
 async def _known(request: Request, error: Exception) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUSES)
     status = STATUSES[kind]
+    if kind is BovwError:
+        # It names folders and processes of the server.
+        logging.getLogger("bovw").error("%s %s: %s", request.method, request.url.path, error)
     again = {"Retry-After": RETRY} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(status, DETAILS.get(kind) or _printable(str(error)), again)
 

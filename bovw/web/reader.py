@@ -17,8 +17,8 @@ from bovw.pictures import read_picture
 from bovw.records import Features
 
 R = TypeVar("R")
-# Pixels of a picture given by a stranger; decoding takes ten bytes each.
-MOST_PIXELS = 100_000_000
+# Pixels of a picture given by a stranger; decoding takes up to forty bytes each, of 16 bits.
+MOST_PIXELS = 64_000_000
 # Of JPEGs that are shown, from 0 to 100.
 QUALITY = 85
 

@@ -52,9 +52,14 @@ class Store:
 
     def put(self, key: str, content: bytes) -> None:
         """Keep content under the SHA-256 of what it was made from."""
-        with NamedTemporaryFile(dir=self.folder, delete=False) as file:
-            file.write(content)
-        self._keep(Path(file.name), key, len(content))
+        file = NamedTemporaryFile(dir=self.folder, delete=False)  # noqa: SIM115 - kept or removed
+        try:
+            with file:
+                file.write(content)
+            self._keep(Path(file.name), key, len(content))
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
     async def receive(self, parts: AsyncIterable[bytes], most_bytes: int) -> str:
         """Write what comes to disk as it comes, and return its SHA-256.

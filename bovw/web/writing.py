@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,8 @@ from bovw.web.problems import responses
 from bovw.web.schemas import ImageRecord
 
 CONFLICT = HTTPStatus.CONFLICT
+# One change at a time.
+_CHANGING = threading.Lock()
 bearer = HTTPBearer(auto_error=False, description="The token that the server was started with.")
 
 
@@ -86,32 +89,56 @@ def check_name(name: str) -> None:
 def _add(engine: Engine, folder: Path | None, name: str, source: Source) -> ImageRecord:
     assert folder is not None, "a server with a token has a folder for what is added"
     engine.describe(source)  # refuses what cannot be used before anything is written
+    with _CHANGING:
+        if engine.index.names.find(name) is not None:
+            raise HTTPException(CONFLICT, "the index has an image of this name: remove it first")
+        path = _placed(folder, name, source)
+        try:
+            _index(engine, name, path)
+            index = engine.index
+            return ImageRecord.of(engine.named(name, index), index)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _placed(folder: Path, name: str, source: Source) -> Path:
+    """Put a picture into the folder of added images, where nothing is in its place."""
     path = folder / name
-    if engine.index.names.find(name) is not None:
-        raise HTTPException(CONFLICT, "the index has an image of this name: remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{name} leads out of the folder of added images")
-    shutil.copyfile(source.path, path)
+    try:
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{name} leads out of the folder of added images: give another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as target, source.path.open("rb") as given:
+            shutil.copyfileobj(given, target)
+    except FileExistsError:
+        raise HTTPException(CONFLICT, "there is a file of this name: give another") from None
+    except OSError as error:
+        raise UsageError(f"{name} cannot be written: {error.strerror}") from None
+    return path
+
+
+def _index(engine: Engine, name: str, path: Path) -> None:
     skipped: list[str] = []
-    build_index(
-        [ImageFile(name, path.absolute())],
-        engine.index.folder,
-        jobs=1,
-        on_skip=lambda _, reason: skipped.append(reason),
-        ingest=IngestOptions(retry=True),
-        may_vanish=lambda row: False,
-    )
+    try:
+        build_index(
+            [ImageFile(name, path.absolute())],
+            engine.index.folder,
+            jobs=1,
+            on_skip=lambda _, reason: skipped.append(reason),
+            ingest=IngestOptions(retry=True),
+            may_vanish=lambda row: False,
+        )
+    except UsageError:
+        raise HTTPException(CONFLICT, "the index has such an image from elsewhere") from None
     if skipped:
         raise ImageError(f"{name}: {skipped[0]}")
-    index = engine.index
-    return ImageRecord.of(engine.named(name, index), index)
 
 
 def _remove(engine: Engine, id: str) -> None:
     index = engine.index
     engine.indexed(id, index)
-    with changing(index.folder) as writers:
+    with _CHANGING, changing(index.folder) as writers:
         writer = writers[shard_of(name_of(id), len(writers))]
         if name_of(id) in writer.rows:
             writer.remove(name_of(id))
