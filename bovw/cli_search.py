@@ -60,8 +60,6 @@ def query(
     from bovw.errors import ImageError, QueryError
     from bovw.features import describe_query
     from bovw.index import Index
-    from bovw.output import write_output
-    from bovw.report import answer_page, with_points
     from bovw.results import WRITERS, Answer
     from bovw.search import Searcher
 
@@ -80,7 +78,7 @@ def query(
                 kept = [hit for hit in hits if hit.verified or not verified]
                 answers.append(Answer(str(path), kept))
                 if html:
-                    asked.append(with_points(searcher, path, features, part, kept))
+                    asked.append((path, features, part, kept))
             except (ImageError, QueryError) as error:
                 if len(images) == 1:
                     raise BovwError(f"{path}: {error}") from error
@@ -89,7 +87,11 @@ def query(
     if not answers:
         raise BovwError("not one of the images can be used as a query")
     if html:
-        write_output(html, answer_page(asked))
+        # Imported here, because every other query would wait for it.
+        from bovw.output import write_output
+        from bovw.report import answer_page, with_points
+
+        write_output(html, answer_page([with_points(searcher, *one) for one in asked]))
     skips.leave()
 
 
@@ -134,8 +136,6 @@ def evaluate_dataset(
     from bovw.evaluation.protocols import load
     from bovw.evaluation.report import as_text
     from bovw.evaluation.run import evaluate
-    from bovw.output import write_output
-    from bovw.report import evaluation_page
     from bovw.results import Answer, as_trec
     from bovw.search import Searcher
 
@@ -161,6 +161,9 @@ def evaluate_dataset(
         answers = [Answer(outcome.query.id, outcome.hits) for outcome in result.outcomes]
         run.write_text(as_trec(answers), encoding="utf-8")
     if html:
+        from bovw.output import write_output
+        from bovw.report import evaluation_page
+
         write_output(html, evaluation_page(result, images))
     text = json.dumps(result.report(), indent=1) if format == "json" else as_text(result)
     click.echo(text.rstrip("\n"))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
-from bovw.errors import BovwError
 from bovw.evaluation.protocols import Dataset
 from bovw.web.api import JPEG, LATER, UNKNOWN, UNUSABLE, Here, Options, jpeg
 from bovw.web.engine import PICTURE, Source, UnknownError, id_of, shown
 from bovw.web.evaluations import HITS, Evaluations, Ranking, Run, State
-from bovw.web.problems import responses
-from bovw.web.schemas import Corners
+from bovw.web.problems import AGAIN, responses
+from bovw.web.schemas import Corners, sides_of
 
 router = APIRouter(
     prefix="/api/v1/evaluations",
@@ -35,7 +35,13 @@ class Summary(BaseModel):
     @classmethod
     def of(cls, dataset: Dataset) -> Summary:
         """Describe a data set."""
-        return cls(**_summary(dataset))
+        return cls(
+            name=dataset.name,
+            note=dataset.note,
+            images=len(dataset.database),
+            settings=list(dataset.settings),
+            query_count=len(dataset.queries),
+        )
 
 
 class QueryRecord(BaseModel):
@@ -166,7 +172,7 @@ def describe_dataset(name: str, known: Known) -> Details:
         )
         for number, query in enumerate(dataset.queries)
     ]
-    return Details(**_summary(dataset), queries=queries)
+    return Details(**Summary.of(dataset).model_dump(), queries=queries)
 
 
 @router.get("/{name}/queries/{number}/picture", response_class=Response, responses=JPEG)
@@ -208,7 +214,7 @@ def show_ranking(
     found = known.run(name, run)
     query = known.query(name, number)
     if found.state != "done":
-        raise BovwError("the run is not done yet: try again later")
+        raise HTTPException(LATER, "the run is not done yet: try again later", AGAIN)
     setting = setting or known.dataset(name).settings[0]
     if setting not in query.judgements:
         raise UnknownError("the data set has no such setting")
@@ -227,7 +233,7 @@ def _judged(ranking: Ranking, run: Run, limit: int) -> Iterator[JudgedHit]:
     assert run.index is not None, "a run that is done has its index"
     for hit in ranking.hits[:limit]:
         number = run.index.names.find(hit.name)
-        width, height = (0, 0) if number is None else run.index.sizes[number].tolist()
+        width, height = sides_of(number, run.index)
         yield JudgedHit(
             rank=hit.rank,
             id=None if number is None else id_of(hit.name),
@@ -249,13 +255,3 @@ def _results(run: Run) -> Results:
             for number, r in enumerate(run.rankings)
         ],
     )
-
-
-def _summary(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "note": dataset.note,
-        "images": len(dataset.database),
-        "settings": list(dataset.settings),
-        "query_count": len(dataset.queries),
-    }

@@ -20,8 +20,8 @@ from bovw.web.store import TooLargeError
 
 Responses = dict[int | str, dict[str, Any]]
 MEDIA_TYPE = "application/problem+json"
-# Seconds after which it may be tried again.
-RETRY = "1"
+# Says after how many seconds it may be tried again.
+AGAIN = {"Retry-After": "1"}
 UNKNOWN, UNUSABLE = HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
 STATUSES: dict[type[Exception], HTTPStatus] = {
     UnknownError: UNKNOWN,
@@ -94,7 +94,7 @@ async def _known(request: Request, error: Exception) -> Response:
     if kind is BovwError:
         # It names folders and processes of the server.
         logging.getLogger("bovw").error("%s %s: %s", request.method, request.url.path, error)
-    again = {"Retry-After": RETRY} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    again = AGAIN if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(status, DETAILS.get(kind) or _printable(str(error)), again)
 
 

@@ -114,8 +114,7 @@ class FoundImage(BaseModel):
     @classmethod
     def of(cls, hit: Hit, index: Index) -> FoundImage:
         """Describe a hit."""
-        number = index.names.find(hit.name)
-        width, height = (0, 0) if number is None else index.sizes[number].tolist()
+        width, height = sides_of(index.names.find(hit.name), index)
         return cls(
             rank=hit.rank,
             id=id_of(hit.name),
@@ -161,7 +160,7 @@ class ImageRecord(BaseModel):
     def of(cls, image: int, index: Index) -> ImageRecord:
         """Describe an image by its number."""
         name = index.names[image]
-        width, height = index.sizes[image].tolist()
+        width, height = sides_of(image, index)
         features = int(index.statistics.features[image])
         return cls(id=id_of(name), name=shown(name), width=width, height=height, features=features)
 
@@ -185,3 +184,11 @@ class Compared(BaseModel):
     points: list[tuple[float, float, float, float]] = Field(
         description="x, y in the query and x, y in the image of each inlier, most telling first."
     )
+
+
+def sides_of(image: int | None, index: Index) -> tuple[int, int]:
+    """Return an image's width and height in pixels; zeros for one that the index does not have."""
+    if image is None:
+        return 0, 0
+    width, height = index.sizes[image].tolist()
+    return width, height

@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import AsyncIterable
-from contextlib import suppress
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 from bovw.errors import BovwError
 
@@ -52,14 +53,9 @@ class Store:
 
     def put(self, key: str, content: bytes) -> None:
         """Keep content under the SHA-256 of what it was made from."""
-        file = NamedTemporaryFile(dir=self.folder, delete=False)  # noqa: SIM115 - kept or removed
-        try:
-            with file:
-                file.write(content)
-            self._keep(Path(file.name), key, len(content))
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        with self._aside() as file:
+            file.write(content)
+            self._keep(file, key, len(content))
 
     async def receive(self, parts: AsyncIterable[bytes], most_bytes: int) -> str:
         """Write what comes to disk as it comes, and return its SHA-256.
@@ -67,24 +63,31 @@ class Store:
         Raises TooLargeError for more than `most_bytes`.
         """
         digest, size = hashlib.sha256(), 0
-        file = NamedTemporaryFile(dir=self.folder, delete=False)  # noqa: SIM115 - kept or removed
-        try:
-            with file:
-                async for part in parts:
-                    size += len(part)
-                    if size > most_bytes:
-                        raise TooLargeError
-                    digest.update(part)
-                    file.write(part)
+        with self._aside() as file:
+            async for part in parts:
+                size += len(part)
+                if size > most_bytes:
+                    raise TooLargeError
+                digest.update(part)
+                file.write(part)
             key = digest.hexdigest()
-            self._keep(Path(file.name), key, size)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+            self._keep(file, key, size)
         return key
 
-    def _keep(self, file: Path, key: str, size: int) -> None:
-        file.replace(self.folder / key)
+    @contextmanager
+    def _aside(self) -> Iterator[IO[bytes]]:
+        """Give a new file under another name, which is removed unless it is kept."""
+        with NamedTemporaryFile(dir=self.folder, delete=False) as file:
+            try:
+                yield file
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    def _keep(self, file: IO[bytes], key: str, size: int) -> None:
+        # Whole before it has its name.
+        file.flush()
+        Path(file.name).replace(self.folder / key)
         with self._lock:
             self._bytes += size
             if self._bytes > self.most_bytes:
