@@ -71,6 +71,8 @@ class RayCluster:
     def __init__(self, address: str) -> None:
         # Ray says on import what its next version will do about graphics cards.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Serve's questions take a third less time than as Ray's tasks.
+        os.environ.setdefault("RAY_SERVE_USE_GRPC_BY_DEFAULT", "1")
         import ray
 
         self._ray = ray

@@ -10,6 +10,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 
 def array(dtype: Any, dimensions: int = 1) -> Any:
@@ -26,6 +29,26 @@ def kernel(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 # What kernels call: compiled into them, for whatever types they pass.
 helper = numba.njit(cache=True, nogil=True)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing: Any, values: Any, place: Any) -> Any:
+    """Have the processor fetch `values[place]`, counted flat, before it is read.
+
+    Any place will do: what is not there is not fetched.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        held = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        asked = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = cgutils.get_or_insert_function(builder.module, asked, "llvm.prefetch.p0")
+        address = builder.bitcast(builder.gep(held.data, [arguments[1]]), byte)
+        # For reading, into the nearest cache, of data.
+        builder.call(function, [address, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return numba.types.void(values, numba.types.int64), generate
 
 
 @helper

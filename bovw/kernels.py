@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, int32, int64, uint8
 
-from bovw.jit import array, helper, kernel
+from bovw.jit import array, helper, kernel, prefetch
 
 MORE = 128
 
@@ -33,6 +33,25 @@ def next_image(gaps, place, end, image):  # type: ignore[no-untyped-def]
         gap |= (byte & (MORE - 1)) << shift
         shift += 7
     return image + gap, place
+
+
+@helper
+def fetch_lists(words, i, offsets, places, gaps, signatures):  # type: ignore[no-untyped-def]
+    """Have the lists fetched that the features after the i-th of words [n, m] look in.
+
+    They lie anywhere in the index, and memory takes as long to answer as a short list to go
+    through. First where the next one's but one begin, so that it is here when they are.
+    """
+    if i + 2 < len(words):
+        for word in words[i + 2]:
+            prefetch(offsets, word)
+            prefetch(places, word)
+    if i + 1 < len(words):
+        for word in words[i + 1]:
+            prefetch(gaps, places[word])
+            first = offsets[word] * signatures.shape[1]
+            prefetch(signatures, first)
+            prefetch(signatures, first + 8)
 
 
 @kernel(array(int64), array(int32))
@@ -111,25 +130,29 @@ def find_postings(offsets, places, gaps, slots):  # type: ignore[no-untyped-def]
     starts[k + 1]; starts is empty where the gaps are damaged.
     """
     starts = np.zeros(slots.max() + 2, np.int64)
-    postings = np.empty(0, np.int64)
-    for filling in (False, True):
-        if filling:
-            starts = np.cumsum(starts)
-            postings = np.empty(starts[-1], np.int64)
-            free = starts.copy()
-        for word in range(len(offsets) - 1):
-            image = 0
-            place = places[word]
-            for posting in range(offsets[word], offsets[word + 1]):
-                image, place = next_image(gaps, place, places[word + 1], image)
-                if not 0 <= image < len(slots):
-                    return starts[:0], postings[:0]
-                slot = slots[image]
-                if slot < 0:
-                    continue
-                if filling:
-                    postings[free[slot]] = posting
-                    free[slot] += 1
-                else:
-                    starts[slot + 1] += 1
+    owners, found = np.empty(0, np.int32), np.empty(0, np.int64)
+    count = 0
+    for word in range(len(offsets) - 1):
+        image = 0
+        place, end = places[word], places[word + 1]
+        # Room for a whole list, since nearly all of it is passed over.
+        room = count + offsets[word + 1] - offsets[word]
+        if room > len(found):
+            owners = np.concatenate((owners, np.empty(room, np.int32)))
+            found = np.concatenate((found, np.empty(room, np.int64)))
+        for posting in range(offsets[word], offsets[word + 1]):
+            image, place = next_image(gaps, place, end, image)
+            if not 0 <= image < len(slots):
+                return starts[:0], found[:0]
+            # Written without asking, which is quicker than to branch.
+            owners[count], found[count] = slots[image], posting
+            count += slots[image] >= 0
+    for owner in owners[:count]:
+        starts[owner + 1] += 1
+    starts = np.cumsum(starts)
+    postings = np.empty(count, np.int64)
+    free = starts.copy()
+    for i in range(count):
+        postings[free[owners[i]]] = found[i]
+        free[owners[i]] += 1
     return starts, postings

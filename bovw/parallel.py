@@ -44,6 +44,15 @@ def available_jobs() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+def available_threads() -> int:
+    """Return the number of threads to work with: the processors, or fewer where so was asked.
+
+    `OMP_NUM_THREADS` asks, which clusters set for workers that share a machine.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(available_jobs(), max(1, int(asked))) if asked.isdecimal() else available_jobs()
+
+
 def sensible_jobs(asked: int | None) -> int:
     """Return the number of processes to use: all processors unless asked, and never many more."""
     available = available_jobs()

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +37,13 @@ class Ranked(NamedTuple):
     images: Ints
     scores: Floats
     order: Ints
+
+
+class Found(NamedTuple):
+    """Images that agree with a query, most evidence first, and what the first of them ask."""
+
+    verified: list[Verified]
+    further: list[Further]
 
 
 class Part:
@@ -67,9 +73,13 @@ class Part:
         options: SearchOptions,
         images: Ints,
         ranks: Sequence[int],
-    ) -> list[Verified]:
-        """Verify images of this shard, which have these ranks among all that are verified."""
-        found = verify_images(
+        asking: int,
+    ) -> Found:
+        """Verify images of this shard, which have these ranks among all that are verified.
+
+        asking  how many of those that agree tell what they ask in the query's place
+        """
+        verified = verify_images(
             keypoints,
             words,
             region,
@@ -79,13 +89,11 @@ class Part:
             options,
             ranks,
         )
-        return [self._moved(one, self.first) for one in found]
-
-    def further(self, verified: Sequence[Verified], region: Box) -> list[Further]:
-        """Return what verified images of this shard ask in the query's place."""
-        own = [self._moved(one, -self.first) for one in verified]
-        asked = further(own, region, self.segments)
-        return [one._replace(image=one.image + self.first) for one in asked]
+        asked = further(verified[:asking], region, self.segments)
+        return Found(
+            [replace(one, image=one.image + self.first) for one in verified],
+            [one._replace(image=one.image + self.first) for one in asked],
+        )
 
     def rank_expanded(
         self, words: Words, asked: Sequence[Further], options: SearchOptions, count: int | None
@@ -117,10 +125,6 @@ class Part:
         images = np.flatnonzero(self.statistics.live)
         best = images[np.lexsort((self.order[images], -scores[images]))][:count]
         return Ranked((best + self.first).astype(np.int32), scores[best], self.order[best])
-
-    @staticmethod
-    def _moved(one: Verified, by: int) -> Verified:
-        return Verified(one.image + by, one.transform, one.points, one.evidence, one.confirmed)
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,7 @@ class ScatteredQuestion:
         lengths = [len(part.names) for part in searcher.index.parts]
         self._firsts = np.cumsum([0, *lengths])
         self._scores: dict[int, float] = {}
+        self._further: dict[int, Further] = {}
         self._first: Ranking | None = None
         self._start = time.monotonic()
 
@@ -188,28 +193,25 @@ class ScatteredQuestion:
         """See `Question.verify`."""
         ranks = np.arange(1, len(images) + 1)
         holders = self._holders(images)
-        query = self._keypoints, self._words, self._region, self._searcher.options
+        searcher = self._searcher
+        query = self._keypoints, self._words, self._region, searcher.options
+        asking = searcher.options.expand if searcher.expands else 0
         asked = {
-            int(n): (*query, images[holders == n], ranks[holders == n].tolist())
+            int(n): (*query, images[holders == n], ranks[holders == n].tolist(), asking)
             for n in np.unique(holders)
         }
+        answers = self._ask("verify", asked).values()
+        self._further |= {one.image: one for part in answers for one in part.further}
         rank_of = dict(zip(images.tolist(), ranks.tolist(), strict=True))
-        found = [one for part in self._ask("verify", asked).values() for one in part]
+        found = [one for part in answers for one in part.verified]
         return sorted(found, key=lambda v: (-v.evidence, rank_of[v.image]))
 
     def rank_expanded(
         self, verified: Sequence[Verified], count: int | None, linked: bool
     ) -> Ranking:
         """See `Question.rank_expanded`."""
-        own: dict[int, list[Verified]] = defaultdict(list)
-        holders = self._holders(np.array([one.image for one in verified], np.int32))
-        for one, holder in zip(verified, holders.tolist(), strict=True):
-            own[holder].append(one)
-        asked = {n: (found, self._region) for n, found in own.items()}
-        answers = self._ask("further", asked)
-        by_image = {one.image: one for part in answers.values() for one in part}
         # In the order of the evidence, in which their scores are added up.
-        further = [by_image[one.image] for one in verified if one.image in by_image]
+        further = [self._further[one.image] for one in verified]
         options = self._searcher.options
         if linked:
             return self._rank_linked(further, count)

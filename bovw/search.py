@@ -16,7 +16,7 @@ from bovw.features import describe_query
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.outline import carry
-from bovw.parallel import available_jobs
+from bovw.parallel import available_threads
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Bytes, Features, Floats, Hit, Ints, Postings, Ranking, Words
 from bovw.verification import Verified, verify_images
@@ -85,6 +85,11 @@ class Searcher:
         return MOST_POSTINGS
 
     @property
+    def expands(self) -> bool:
+        """Whether verified images ask, too."""
+        return bool(self.options.expand) and self.index.features <= self.most_postings
+
+    @property
     def missing(self) -> set[str]:
         """Parts of the index that did not answer; none where all of it is here."""
         return set()
@@ -114,7 +119,7 @@ class Searcher:
         verified = question.verify(candidates)
         confirmed = [v for v in verified if v.confirmed]
         count = None if topk is None else topk + len(confirmed)
-        if verified and self.options.expand and self.index.features <= self.most_postings:
+        if verified and self.expands:
             linked = bool(self.options.augment and self.index.graph and confirmed)
             ranking = question.rank_expanded(verified[: self.options.expand], count, linked)
         else:
@@ -158,7 +163,7 @@ class Searcher:
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
         # Several words for TF-IDF, too: the wider search finds the nearest more surely.
-        return self.vocabulary.assign(features, self.options.words, available_jobs())
+        return self.vocabulary.assign(features, self.options.words, available_threads())
 
     def _hits(
         self, ranking: Ranking, scores: list[float], verified: list[Verified], region: Box

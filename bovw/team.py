@@ -6,7 +6,6 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,11 @@ class Replica:
         assert isinstance(shards, Shards), "a team is made of shards"
         self._digest, self._part = shards.meta["digest"], Part(shards, self._number)
 
-    def answer(self, digest: str, method: str, given: tuple[Any, ...]) -> Any:
+    async def answer(self, digest: str, method: str, given: tuple[Any, ...]) -> Any:
         """Call a method of the shard's `Part`, of the index as it is with this digest.
+
+        One question at a time, though it holds up the replica's loop: its processor has no time
+        for two, and those that wait can be taken back.
 
         Raises FormatError where the index is another by now: numbers would mean other images.
         """
@@ -73,7 +75,13 @@ class Team:
         self._apps = [f"bovw-{mark}-{name}" for name in self.names]
         # Together they take as many processors as there are, at most one each.
         share = min(1.0, cluster.count / (len(self.names) * replicas))
-        settings = {"num_replicas": replicas, "max_ongoing_requests": AT_ONCE}
+        settings = {
+            "num_replicas": replicas,
+            "max_ongoing_requests": AT_ONCE,
+            "logging_config": {"enable_access_log": False},
+        }
+        # Nobody asks the shards but this process.
+        serve.start(proxy_location="Disabled")
         try:
             self._handles = [
                 serve.run(
@@ -107,9 +115,11 @@ class Team:
             answers = {}
             for number, answer in waiting.items():
                 # Whatever is wrong with one shard, the others have answered.
-                with suppress(Exception):
+                try:
                     left = max(0.0, end - time.monotonic())
                     answers[number] = answer.result(timeout_s=left)
+                except Exception:
+                    answer.cancel()
             return answers
 
         return ScatteredSearcher(index, scatter=scatter)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
+from bovw.parallel import available_threads
 from bovw.ranking.kernels import TURNS, add_turned, vote_by_turn
 from bovw.ranking.postings import Collection, gather_votes
 from bovw.records import Doubles, Floats, Postings, Words
@@ -69,7 +70,7 @@ def score_hamming(
                 raise damaged_postings()
             return turned
 
-        with ThreadPoolExecutor(len(parts)) as threads:
+        with ThreadPoolExecutor(min(len(parts), available_threads())) as threads:
             turned = reduce(iadd, threads.map(vote, parts))
         add_turned(turned, options.consistency, into)
         return True

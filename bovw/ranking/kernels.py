@@ -10,7 +10,7 @@ import numpy as np
 from numba import boolean, float64, int32, int64, uint8, uint64
 
 from bovw.jit import array, differing_bits, helper, kernel
-from bovw.kernels import next_image
+from bovw.kernels import fetch_lists, next_image
 
 # Turns between two pictures that votes are counted apart for.
 TURNS = 16
@@ -91,6 +91,7 @@ def vote_by_turn(  # type: ignore[no-untyped-def]
     its_turn = np.empty(len(turned), np.int8)
     voted_for = np.empty(len(turned), np.int32)
     for i in range(words.shape[0]):
+        fetch_lists(words, i, offsets, places, gaps, signatures)
         voted = 0
         for j in range(words.shape[1]):
             word = words[i, j]

@@ -6,7 +6,7 @@ import numpy as np
 from numba import int32, int64, uint8, uint64
 
 from bovw.jit import array, differing_bits, helper, kernel
-from bovw.kernels import next_image
+from bovw.kernels import fetch_lists, next_image
 
 
 @helper
@@ -46,20 +46,29 @@ def find_matches(offsets, places, gaps, signatures, words, query, slots, limit):
     # A match's slot, feature, posting and distance; room is doubled where it runs out.
     found = np.empty((1024, 4), np.int64)
     count = 0
+    # The candidates' postings of one list.
+    own, owners = np.empty(0, np.int64), np.empty(0, np.int32)
     for i in range(words.shape[0]):
+        fetch_lists(words, i, offsets, places, gaps, signatures)
         for j in range(words.shape[1]):
             word = words[i, j]
             if word < 0:
                 continue
-            image = 0
+            image, wanted = 0, 0
             place, end = places[word], places[word + 1]
+            if offsets[word + 1] - offsets[word] > len(own):
+                own = np.empty(offsets[word + 1] - offsets[word], np.int64)
+                owners = np.empty(len(own), np.int32)
             for posting in range(offsets[word], offsets[word + 1]):
                 image, place = next_image(gaps, place, end, image)
                 if not 0 <= image < len(slots):
                     return starts[:0], found[:0]
-                slot = slots[image]
-                if slot < 0:
-                    continue
+                # Written without asking, which is quicker than to branch; few are wanted.
+                own[wanted] = posting
+                owners[wanted] = slots[image]
+                wanted += slots[image] >= 0
+            for k in range(wanted):
+                posting, slot = own[k], owners[k]
                 distance = differing_bits(query[i, j], signatures[posting])
                 if distance > limit:
                     continue

@@ -63,14 +63,17 @@ def _similarity(query, found, octaves, degrees):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _compatible(octaves, degrees, i):  # type: ignore[no-untyped-def]
-    """Tell which matches change scale and turn about as match `i` does: bool [n]."""
-    close = np.empty(len(octaves), np.bool_)
+def _mark_compatible(octaves, degrees, weights, i, close):  # type: ignore[no-untyped-def]
+    """Mark the matches that change scale and turn about as match `i` does; return their weight."""
+    total = 0.0
     for j in range(len(octaves)):
-        turn = abs(degrees[j] - degrees[i]) % 360.0
-        turn = min(turn, 360.0 - turn)
-        close[j] = abs(octaves[j] - octaves[i]) <= OCTAVES and turn <= DEGREES
-    return close
+        # Below 720: the difference of two differences of angles.
+        turn = abs(degrees[j] - degrees[i])
+        turn = min(turn, abs(360.0 - turn), abs(720.0 - turn))
+        close[j] = turn <= DEGREES and abs(octaves[j] - octaves[i]) <= OCTAVES
+        if close[j]:
+            total += weights[j]
+    return total
 
 
 @helper
@@ -116,18 +119,20 @@ def _fit(model, query, found, inliers, unknowns):  # type: ignore[no-untyped-def
     prior = (start / start[2, 2]).copy().reshape(9)[:unknowns].copy()
     normal = np.eye(unknowns) * (RIDGE * len(rows))
     right = prior * (RIDGE * len(rows))
+    equation = np.empty(8)
     for row in rows:
         x = to_query[0, 0] * query[row, 0] + to_query[0, 2]
         y = to_query[1, 1] * query[row, 1] + to_query[1, 2]
         u = to_found[0, 0] * found[row, 0] + to_found[0, 2]
         v = to_found[1, 1] * found[row, 1] + to_found[1, 2]
-        for equation, value in (
-            (np.array([x, y, 1.0, 0.0, 0.0, 0.0, -u * x, -u * y]), u),
-            (np.array([0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y]), v),
-        ):
-            part = equation[:unknowns]
-            normal += np.outer(part, part)
-            right += part * value
+        for first, value in ((0, u), (3, v)):
+            equation[:6] = 0.0
+            equation[first], equation[first + 1], equation[first + 2] = x, y, 1.0
+            equation[6], equation[7] = -value * x, -value * y
+            for i in range(unknowns):
+                right[i] += equation[i] * value
+                for j in range(unknowns):
+                    normal[i, j] += equation[i] * equation[j]
     solution = np.eye(3)
     flat = np.linalg.solve(normal, right)
     for i in range(unknowns):
@@ -163,13 +168,13 @@ def verify(query, found, weights, query_side, found_side):  # type: ignore[no-un
     ends = np.stack((_places(query, query_side), _places(found, found_side)), axis=1)
     best = np.eye(3)
     inliers = np.zeros(len(weights), np.bool_)
+    close = np.empty(len(weights), np.bool_)
     best_weight, chosen = 0.0, -1
     for i in range(min(len(weights), HYPOTHESES)):
         # A match that the best map explains would propose it again.
         if inliers[i]:
             continue
-        close = _compatible(octaves, degrees, i)
-        if weights[close].sum() <= best_weight:
+        if _mark_compatible(octaves, degrees, weights, i, close) <= best_weight:
             continue
         model = _similarity(query[i], found[i], octaves[i], degrees[i])
         reach = LOOSE * min(found_side, query_side * 2.0 ** octaves[i])
@@ -180,6 +185,6 @@ def verify(query, found, weights, query_side, found_side):  # type: ignore[no-un
             best, inliers = model, agreeing
     if chosen < 0:
         return best, inliers
-    close = _compatible(octaves, degrees, chosen)
+    _mark_compatible(octaves, degrees, weights, chosen, close)
     side = min(found_side, query_side * 2.0 ** octaves[chosen])
     return _refine(best, query, found, weights, ends, close, side, inliers)

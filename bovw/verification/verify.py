@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bovw.options import SearchOptions
-from bovw.parallel import available_jobs
+from bovw.parallel import available_threads
 from bovw.records import Box, Doubles, Floats, Ints, Words
 from bovw.verification.matches import Matches, Segment, tentative_matches
 from bovw.verification.ransac import verify
@@ -87,7 +87,7 @@ def verify_images(
         least, rank = options.min_inliers, rank_of[image]
         return verify_matches(image, matches, query_side, found_side, least, rank)
 
-    with ThreadPoolExecutor(available_jobs()) as threads:
+    with ThreadPoolExecutor(available_threads()) as threads:
         kept = [verified for verified in threads.map(verify_one, tries) if verified]
     return sorted(kept, key=lambda v: (-v.evidence, rank_of[v.image]))
 
@@ -108,6 +108,8 @@ def verify_matches(
         query_side,
         found_side,
     )
+    if inliers.sum() < max(least, 1):
+        return None
     query, found = matches.query[inliers], matches.found[inliers]
     effective = min(_occupied(query, query_side), _occupied(found, found_side))
     if effective < max(least, 1) or not _is_plausible(transform, query, found):
