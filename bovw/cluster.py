@@ -106,10 +106,15 @@ class RayCluster:
         task = self._ray.remote(num_cpus=0)(_call)
         placed = (NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes)
         answers = [task.options(scheduling_strategy=place).remote(function) for place in placed]
-        try:
-            found: list[R] = self._ray.get(answers)
-        except self._ray.exceptions.RayError as error:
-            raise _lost(error) from error
+        errors = self._ray.exceptions
+        found: list[R] = []
+        for answer in answers:
+            try:
+                found.append(self._ray.get(answer))
+            except (errors.TaskUnschedulableError, errors.NodeDiedError):
+                continue  # a node that was lost meanwhile will not be missed
+            except errors.RayError as error:
+                raise _lost(error) from error
         return found
 
     def close(self) -> None:

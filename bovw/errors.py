@@ -6,6 +6,7 @@ BovwError                    exit code 1
 │   └── NewerFormatError     it was written by a later version of bovw
 ├── DatasetError             ground truth that cannot be read, or that does not match the images
 ├── QueryError               a query that cannot be answered: no features, region outside the image
+├── UnansweredError          the machines that hold an index do not answer
 └── UsageError               arguments that contradict each other (exit code 2)
 
 Messages are single sentences for people: what happened, to which file, and what to do.
@@ -40,6 +41,10 @@ class DatasetError(BovwError):
 
 class QueryError(BovwError):
     """A query cannot be answered."""
+
+
+class UnansweredError(BovwError):
+    """Machines that hold parts of an index have not answered in time."""
 
 
 class UsageError(BovwError):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bovw.errors import BovwError
+from bovw.errors import UnansweredError
 from bovw.expansion import Further, add_up, further
 from bovw.index.shards import Shards
 from bovw.index.statistics import Statistics
@@ -176,6 +176,8 @@ class ScatteredQuestion:
         self._words, self._region = words, region
         lengths = [len(part.names) for part in searcher.index.parts]
         self._firsts = np.cumsum([0, *lengths])
+        # Shards that answer.
+        self._heard = list(range(len(lengths)))
         self._scores: dict[int, float] = {}
         self._further: dict[int, Further] = {}
         self._first: Ranking | None = None
@@ -183,8 +185,13 @@ class ScatteredQuestion:
 
     def rank(self, count: int | None) -> Ranking:
         """See `Question.rank`."""
+        if self._first and count is not None and count <= len(self._first.images):
+            return Ranking(self._first.images[:count], self._first.scores[:count])
         given = self._words, self._searcher.options, count
-        ranking = self._merged(self._ask("rank", dict.fromkeys(self._all, given)), count)
+        answers = self._ask("rank", dict.fromkeys(self._heard, given))
+        # Those that are silent now would only be waited for again.
+        self._heard = sorted(answers)
+        ranking = self._merged(answers, count)
         self._scores |= zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True)
         self._first = self._first or ranking
         return ranking
@@ -216,7 +223,7 @@ class ScatteredQuestion:
         if linked:
             return self._rank_linked(further, count)
         given = self._words, further, options, count
-        return self._merged(self._ask("rank_expanded", dict.fromkeys(self._all, given)), count)
+        return self._merged(self._ask("rank_expanded", dict.fromkeys(self._heard, given)), count)
 
     def scores(self, verified: Sequence[Verified]) -> list[float]:
         """See `Question.scores`."""
@@ -227,17 +234,13 @@ class ScatteredQuestion:
         index = self._searcher.index
         scores = np.zeros(len(index.names), np.float32)
         given = self._words, further, self._searcher.options
-        answers = self._ask("expanded", dict.fromkeys(self._all, given))
+        answers = self._ask("expanded", dict.fromkeys(self._heard, given))
         if not answers:
             return self._merged({}, count)
         for n, own in answers.items():
             scores[self._firsts[n] : self._firsts[n + 1]] = own
         assert index.graph is not None, "an index that is linked has a graph"
         return self._searcher.rank(index.graph.augment(scores), count)
-
-    @property
-    def _all(self) -> list[int]:
-        return list(range(len(self._firsts) - 1))
 
     def _holders(self, images: Ints) -> Ints:
         """Return the shard of each image."""
@@ -254,7 +257,7 @@ class ScatteredQuestion:
         if answers:
             return merged(answers, count)
         if self._first is None:
-            raise BovwError("no shard answers: try again later")
+            raise UnansweredError("no shard answers: try again later")
         return Ranking(self._first.images[:count], self._first.scores[:count])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from bovw.index import Index
 from bovw.index.shards import Shards
 from bovw.scatter import Part, ScatteredSearcher
 
-# Questions that a replica works on at a time; the rest wait for it.
+# Questions that a replica has at a time, one of which it works on; the rest wait for it.
 AT_ONCE = 4
+# Seconds to fetch an answer that is there, and before a lost replica's question is asked again.
+MOMENT = 0.05
 
 
 class Replica:
@@ -49,7 +52,8 @@ class Replica:
 class Team:
     """One deployment for each shard of an index; replicas that are lost are started again by Ray.
 
-    deadline  seconds that a query may take; shards that have not answered by then are left out
+    deadline  seconds that a query may take. A shard that has not answered one of its questions in
+              half of what is left of them is left out
     """
 
     def __init__(
@@ -73,26 +77,28 @@ class Team:
         # Of this server alone: another's end must not end them.
         mark = uuid.uuid4().hex[:8]
         self._apps = [f"bovw-{mark}-{name}" for name in self.names]
-        # Together they take as many processors as there are, at most one each.
-        share = min(1.0, cluster.count / (len(self.names) * replicas))
-        settings = {
-            "num_replicas": replicas,
-            "max_ongoing_requests": AT_ONCE,
-            "logging_config": {"enable_access_log": False},
-        }
+        # None is kept for them alone: where a machine is lost, the others take its replicas over.
+        threads = max(1, cluster.count // (len(self.names) * replicas))
+        own = {"num_cpus": 0, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads)}}}
+        deployment = serve.deployment(Replica).options(
+            num_replicas=replicas,
+            max_ongoing_requests=AT_ONCE,
+            ray_actor_options=own,
+            logging_config={"enable_access_log": False},
+        )
         # Nobody asks the shards but this process.
         serve.start(proxy_location="Disabled")
         try:
-            self._handles = [
-                serve.run(
-                    serve.deployment(Replica)
-                    .options(ray_actor_options={"num_cpus": share}, **settings)
-                    .bind(str(folder.absolute()), number),
-                    name=app,
-                    route_prefix=None,
-                )
-                for number, app in enumerate(self._apps)
-            ]
+            self._handles = serve.run_many(
+                [
+                    serve.RunTarget(
+                        deployment.bind(str(folder.absolute()), number),
+                        name=app,
+                        route_prefix=None,
+                    )
+                    for number, app in enumerate(self._apps)
+                ]
+            )
         except (RayServeException, RuntimeError) as error:
             self.close()
             raise BovwError(
@@ -106,23 +112,39 @@ class Team:
         def scatter(
             method: str, asked: Mapping[int, tuple[Any, ...]], seconds: float
         ) -> dict[int, Any]:
-            end = time.monotonic() + self.deadline - seconds
-            digest = index.meta["digest"]
-            waiting = {
-                number: self._handles[number].answer.remote(digest, method, given)
+            # Half of what is left, so that waiting for one shard leaves time for the others.
+            end = time.monotonic() + (self.deadline - seconds) / 2
+            questions = {
+                number: partial(
+                    self._handles[number].answer.remote, index.meta["digest"], method, given
+                )
                 for number, given in asked.items()
             }
-            answers = {}
-            for number, answer in waiting.items():
-                # Whatever is wrong with one shard, the others have answered.
-                try:
-                    left = max(0.0, end - time.monotonic())
-                    answers[number] = answer.result(timeout_s=left)
-                except Exception:
-                    answer.cancel()
-            return answers
+            waiting = {number: ask() for number, ask in questions.items()}
+            heard = {n: self._hear(answer, questions[n], end) for n, answer in waiting.items()}
+            return {number: answer for number, answer in heard.items() if answer is not None}
 
         return ScatteredSearcher(index, scatter=scatter)
+
+    @staticmethod
+    def _hear(answer: Any, ask: Callable[[], Any], end: float) -> Any:
+        """Return a shard's answer, asking again where its replica is lost; None for none in time.
+
+        Whatever is wrong with one shard, the others have answered.
+        """
+        from ray.exceptions import RayTaskError
+
+        while True:
+            try:
+                return answer.result(timeout_s=max(MOMENT, end - time.monotonic()))
+            except (TimeoutError, RayTaskError):
+                answer.cancel()
+                return None
+            except Exception:
+                if time.monotonic() + MOMENT > end:
+                    return None
+            time.sleep(MOMENT)
+            answer = ask()
 
     def health(self) -> dict[str, bool]:
         """Tell which shards have a replica that runs, by their folders' names."""

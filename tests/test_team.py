@@ -54,6 +54,35 @@ def test_a_team_answers_as_one_index_and_names_who_is_silent(
         team.close()
 
 
+class Answer:
+    """What Serve gives at once for a question: here what it comes to is known."""
+
+    def __init__(self, outcome: object) -> None:
+        self.outcome, self.cancelled = outcome, False
+
+    def result(self, timeout_s: float) -> object:
+        assert timeout_s > 0, "an answer that is there could not be fetched"
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_a_lost_replica_is_asked_again_and_a_slow_one_is_not_waited_for(quiet: None) -> None:
+    exceptions = pytest.importorskip("ray.exceptions", reason="bovw[cluster] is not installed")
+    soon, past = time.monotonic() + 10, time.monotonic() - 1
+    lost, slow = exceptions.ActorUnavailableError("gone", None), Answer(TimeoutError())
+    again = [Answer(lost), Answer("found")]
+    assert Team._hear(Answer(lost), lambda: again.pop(0), soon) == "found"
+    assert again == []
+    assert Team._hear(Answer(lost), lambda: again.pop(0), past) is None
+    assert Team._hear(slow, lambda: again.pop(0), soon) is None and slow.cancelled
+    # What another shard was waited for does not count against one that has answered.
+    assert Team._hear(Answer("found"), lambda: again.pop(0), past) == "found"
+
+
 def lose_a_replica_under_load(team: Team, shards: Index, query: Path, expected: list) -> None:
     """No answer is wrong, none is later than the deadline, and the shard comes back."""
     wrong: list[str] = []

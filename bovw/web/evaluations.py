@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from bovw.errors import BovwError, DatasetError
+from bovw.errors import BovwError, DatasetError, UnansweredError
 from bovw.evaluation.database import check_database
 from bovw.evaluation.metrics import precision_recall
 from bovw.evaluation.protocols import Dataset, Query, load
@@ -24,6 +24,7 @@ from bovw.options import SearchOptions
 from bovw.records import Hit
 from bovw.web.engine import Engine, UnknownError
 from bovw.web.gate import FullError
+from bovw.web.problems import told
 
 # Runs kept of a data set, the latest, and hits kept of each of their queries.
 RUNS, HITS = 12, 100
@@ -139,7 +140,8 @@ class Evaluations:
             progress = partial(self._count, run)
             measured = evaluate(dataset, self.images, searcher, progress=progress)
             if searcher.missing:
-                raise BovwError(f"{', '.join(sorted(searcher.missing))} did not answer: try again")
+                names = ", ".join(sorted(searcher.missing))
+                raise UnansweredError(f"{names} did not answer: try again")
             run.figures = {setting: _figures(measured, setting) for setting in dataset.settings}
             aps = {setting: measured.precisions(setting) for setting in dataset.settings}
             run.rankings = [
@@ -150,7 +152,7 @@ class Evaluations:
         except Stopped:
             pass
         except BovwError as error:
-            run.state, run.error = "failed", str(error)
+            run.state, run.error = "failed", told(error, f"evaluating {dataset.name}")
         except Exception:
             logging.getLogger("bovw").exception("evaluating %s", dataset.name)
             run.state, run.error = "failed", "unexpected: the server's log has more"

@@ -12,7 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bovw.errors import BovwError, DatasetError, ImageError, QueryError, UsageError
+from bovw.errors import (
+    BovwError,
+    DatasetError,
+    ImageError,
+    QueryError,
+    UnansweredError,
+    UsageError,
+)
 from bovw.web.engine import UnknownError
 from bovw.web.gate import FullError
 from bovw.web.schemas import Problem
@@ -29,6 +36,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     QueryError: UNUSABLE,
     UsageError: UNUSABLE,
     DatasetError: UNUSABLE,
+    UnansweredError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     FullError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -88,14 +96,24 @@ def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = No
     return JSONResponse(content, status, headers, MEDIA_TYPE)
 
 
-async def _known(request: Request, error: Exception) -> Response:
-    kind = next(kind for kind in type(error).__mro__ if kind in STATUSES)
-    status = STATUSES[kind]
+def told(error: Exception, doing: str) -> str:
+    """Return what a client is told of a known error; what only the server may know is logged."""
+    kind = _kind(error)
     if kind is BovwError:
         # It names folders and processes of the server.
-        logging.getLogger("bovw").error("%s %s: %s", request.method, request.url.path, error)
+        logging.getLogger("bovw").error("%s: %s", doing, error)
+    return DETAILS.get(kind) or _printable(str(error))
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    status = STATUSES[_kind(error)]
     again = AGAIN if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(status, DETAILS.get(kind) or _printable(str(error)), again)
+    return problem(status, told(error, f"{request.method} {request.url.path}"), again)
+
+
+def _kind(error: Exception) -> type[Exception]:
+    """Return the first class of an error that there is a status for."""
+    return next(kind for kind in type(error).__mro__ if kind in STATUSES)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
