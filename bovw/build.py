@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,15 +17,26 @@ from bovw.guard import Casualty, guarded
 from bovw.images import ImageFile
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow, read_meta
+from bovw.index.layout import INCOMING, check_free
 from bovw.index.reader import damaged_among, vocabulary_files
 from bovw.index.shards import create_shards, parts_of, read_shards, sealing, shard_names, shard_of
-from bovw.index.writer import INCOMING, check_free
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.parallel import Progress, sensible_jobs, silent
 from bovw.plan import Plan, plan_update
 from bovw.training import OnSkip, report, sample, train_on
 from bovw.vocab import Vocabulary
 from bovw.worker import CHUNK, Harvest, Made, check_workers, introduce, write_segment
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How images are read, and who hears of it; see `build_index`."""
+
+    jobs: int
+    progress: Progress
+    on_skip: OnSkip | None
+    ingest: IngestOptions
+    cluster: Cluster | None
 
 
 def build_index(
@@ -60,18 +71,15 @@ def build_index(
     FormatError where the index was made with another vocabulary or other features, BovwError where
     not one image can be used.
     """
-    folder, jobs = Path(folder), sensible_jobs(jobs)
+    folder = Path(folder)
+    run = _Run(sensible_jobs(jobs), progress, on_skip, ingest, cluster)
     parts = _parts(folder, shards)
     made = [part for part in parts if read_meta(part)]
     known: dict[str, Described] = {}
     if not made:
         features = features or FeatureOptions()
         if vocabulary is None:
-            known = sample(images, features, options, jobs, progress, ingest.limit, cluster)
-            if not any(one.features for one in known.values()):
-                for one in known.values():
-                    report(one.row, on_skip)
-            vocabulary = train_on(known.values(), options, fit=True, jobs=jobs, cluster=cluster)
+            known, vocabulary = _train(images, features, options, run)
         if shards:
             create_shards(folder, shards)
     elif len(made) < len(parts):
@@ -90,10 +98,11 @@ def build_index(
                 plan = plan_update(writer.rows, own, may_vanish, ingest.retry)
                 if on_plan:
                     on_plan(plan)
+                _begin(writer, plan)
                 if cluster:
-                    _update_on(cluster, writer, plan, progress, on_skip, ingest)
+                    _read_on(cluster, writer, plan.to_read, run)
                 else:
-                    _update(writer, plan, known, jobs, progress, on_skip, ingest)
+                    _read(writer, plan.to_read, known, run)
                 if len(parts) == 1:
                     _refuse_empty(writer)
                 writer.commit(anew=restored)
@@ -148,46 +157,42 @@ def _check_made_with(
         )
 
 
-def _update(
-    writer: IndexWriter,
-    plan: Plan,
-    known: dict[str, Described],
-    jobs: int,
-    progress: Progress,
-    on_skip: OnSkip | None,
-    ingest: IngestOptions,
+def _train(
+    images: Sequence[ImageFile], features: FeatureOptions, options: VocabularyOptions, run: _Run
+) -> tuple[dict[str, Described], Vocabulary]:
+    """Train a vocabulary that fits the images; return it with those that it was trained on."""
+    known = sample(images, features, options, run.jobs, run.progress, run.ingest.limit, run.cluster)
+    if not any(one.features for one in known.values()):
+        for one in known.values():
+            report(one.row, run.on_skip)
+    return known, train_on(known.values(), options, fit=True, jobs=run.jobs, cluster=run.cluster)
+
+
+def _read(
+    writer: IndexWriter, images: Sequence[ImageFile], known: dict[str, Described], run: _Run
 ) -> None:
-    """Do what is planned, but for the last commit; `known` images need not be described again."""
-    _begin(writer, plan)
-    items = (known.pop(image.name, image) for image in plan.to_read)
+    """Add images, all but the last of them committed; `known` ones are not described again."""
+    items = (known.pop(image.name, image) for image in images)
     encode_one = partial(
         encode,
         options=FeatureOptions(**writer.meta["options"]),
         vocabulary=writer.vocabulary_folder,
     )
-    answers = guarded(encode_one, items, jobs, ingest.limit)
-    with closing(answers), progress(answers, len(plan.to_read), "Indexing") as results:
+    answers = guarded(encode_one, items, run.jobs, run.ingest.limit)
+    with closing(answers), run.progress(answers, len(images), "Indexing") as results:
         for done, answer in enumerate(results, 1):
             one, words = (lost(answer), None) if isinstance(answer, Casualty) else answer
-            report(one.row, on_skip)
+            report(one.row, run.on_skip)
             if one.features and words:
                 writer.add(one.row, one.features, words)
             else:
                 writer.skip(one.row)
-            if done % ingest.batch == 0 and done < len(plan.to_read):
+            if done % run.ingest.batch == 0 and done < len(images):
                 writer.commit()
 
 
-def _update_on(
-    cluster: Cluster,
-    writer: IndexWriter,
-    plan: Plan,
-    progress: Progress,
-    on_skip: OnSkip | None,
-    ingest: IngestOptions,
-) -> None:
-    """Do what is planned, but for the last commit, with segments that a cluster's workers write."""
-    _begin(writer, plan)
+def _read_on(cluster: Cluster, writer: IndexWriter, images: Sequence[ImageFile], run: _Run) -> None:
+    """Add images, all but the last of them committed, in segments that workers write."""
     folder = writer.folder.absolute()
     for left in folder.glob(f"{INCOMING}*"):  # by a run that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -198,17 +203,17 @@ def _update_on(
             Path(incoming),
             writer.meta["words"],
             writer.meta["bits"],
-            ingest.limit,
+            run.ingest.limit,
         )
         check_workers(cluster.everywhere(partial(introduce, made.incoming)), made.incoming)
-        images = [replace(image, path=image.path.absolute()) for image in plan.to_read]
+        images = [replace(image, path=image.path.absolute()) for image in images]
         chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
         harvests = cluster.map(partial(write_segment, made), chunks)
         rows = (row for harvest in harvests for row in _take_in(writer, harvest))
-        with progress(rows, len(images), "Indexing") as results:
+        with run.progress(rows, len(images), "Indexing") as results:
             for done, row in enumerate(results, 1):
-                report(row, on_skip)
-                if done % ingest.batch == 0 and done < len(images):
+                report(row, run.on_skip)
+                if done % run.ingest.batch == 0 and done < len(images):
                     writer.commit()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from bovw.errors import FormatError
 from bovw.index import Index
 from bovw.index.catalog import Catalog, no_index
+from bovw.index.layout import unused
 from bovw.index.reader import damaged_among, files_of, vocabulary_files
 from bovw.index.shards import changing, parts_of, read_shards, unseal
-from bovw.index.writer import unused
 from bovw.vocab import Vocabulary
 
 

@@ -53,6 +53,15 @@ class UsageError(BovwError):
     exit_code = 2
 
 
+def check_not_newer(folder: Path, what: str, version: int, most: int) -> None:
+    """Raise NewerFormatError where something in `folder` is of a later format than is read."""
+    if version > most:
+        raise NewerFormatError(
+            f"{folder} has {what} {version}, this bovw reads up to {most}: "
+            "upgrade with `pip install -U bovw`"
+        )
+
+
 def damaged_postings() -> FormatError:
     """Return the error for postings that name images which are not there."""
     return FormatError("the index's postings are damaged: `bovw check --repair` takes them out")

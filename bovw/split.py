@@ -14,9 +14,9 @@ from bovw.errors import UsageError
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
 from bovw.index.graph import Graph
+from bovw.index.layout import check_free
 from bovw.index.segment import merge
 from bovw.index.shards import create_shards, parts_of, seal, shard_of
-from bovw.index.writer import check_free
 
 
 def split_index(source: Path, count: int, folder: Path) -> Index:

@@ -16,8 +16,7 @@ from bovw.errors import BovwError
 from bovw.guard import Casualty, Crew
 from bovw.images import ImageFile
 from bovw.index.catalog import ImageRow
-from bovw.index.segment import Gathering
-from bovw.index.writer import Written
+from bovw.index.segment import Gathering, Written
 from bovw.options import FeatureOptions
 from bovw.records import Words
 

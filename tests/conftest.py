@@ -50,9 +50,9 @@ def searcher(index: Index) -> Searcher:
     return Searcher(index)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_nodes() -> Iterator[Any]:
-    """A Ray cluster of two nodes with a processor each."""
+    """A Ray cluster of two nodes with a processor each; idle, it would slow the other tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         utilities = pytest.importorskip(

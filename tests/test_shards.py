@@ -22,7 +22,7 @@ from bovw.errors import BovwError, FormatError, UnansweredError
 from bovw.images import find_images
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
-from bovw.index.shards import MANIFEST, parts_of, read_shards, seal
+from bovw.index.shards import MANIFEST, changing, parts_of, read_shards, seal, shard_of
 from bovw.link import link_images
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Box, Features, Hit, Words
@@ -74,6 +74,21 @@ def test_the_graph_goes_along(index_folder: Path, collection: Collection, tmp_pa
     expected = answers(linked, collection, WAYS[0])
     assert answers(sharded, collection, WAYS[0]) == expected
     assert answers(plain, collection, WAYS[0]) != expected
+    # It stays while images have the numbers that it is made of.
+    with changing(sharded.folder) as writers:
+        number = shard_of(linked.names[0], len(writers))
+        row = writers[number].rows[linked.names[0]]
+        writers[number].rename(row.name, replace(row, mtime=(row.mtime or 0) + 1))
+        for writer in writers:
+            writer.commit()
+    renamed = Index.open(sharded.folder)
+    assert renamed.meta["digest"] != sharded.meta["digest"]
+    assert answers(renamed, collection, WAYS[0]) == expected
+    with changing(sharded.folder) as writers:
+        writers[number].remove(row.name)
+        for writer in writers:
+            writer.commit()
+    assert Index.open(sharded.folder).graph is None
 
 
 def test_shards_are_built_and_brought_up_to_date(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bovw.errors import FormatError, NewerFormatError
+from bovw.errors import FormatError, check_not_newer
 
 FORMAT = 4
 FILE = "catalog.sqlite"
@@ -123,11 +123,7 @@ class Catalog:
         version = self.meta.get("format", FORMAT)
         if not isinstance(version, int):
             raise self._damaged(ValueError(f"format {version!r}"))
-        if version > FORMAT:
-            raise NewerFormatError(
-                f"{self._folder} has index format {version}, this bovw reads up to {FORMAT}: "
-                "upgrade with `pip install -U bovw`"
-            )
+        check_not_newer(self._folder, "index format", version, FORMAT)
         if version < FORMAT:
             raise FormatError(
                 f"{self._folder} has index format {version}, which this bovw does not read any "

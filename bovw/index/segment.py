@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.errors import damaged_file, damaged_postings
-from bovw.index.arrays import Arrays
+from bovw.index.arrays import Arrays, sync_folder
 from bovw.kernels import decode_images, encode_images, find_postings
 from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
 
@@ -254,3 +254,26 @@ def quantise(features: Features) -> tuple[npt.NDArray[np.uint16], Bytes]:
     scales = np.clip(np.rint(255 + SCALE_STEPS * octaves), 0, 255)
     frames = np.stack([scales.astype(np.uint8), features.angles], axis=1)
     return np.clip(places, 0, 65_535).astype(np.uint16), frames
+
+
+@dataclass(frozen=True)
+class Written:
+    """A segment that somebody else has written, on the file system of the index.
+
+    files     the SHA-256 of each of its files
+    features  how many postings it has
+    """
+
+    folder: Path
+    files: dict[str, str]
+    features: int
+
+    def __len__(self) -> int:
+        return self.features
+
+    def move(self, place: Path) -> dict[str, str]:
+        """Move it to a place that is not there yet; return its files."""
+        place.parent.mkdir(exist_ok=True)
+        self.folder.rename(place)
+        sync_folder(place.parent)
+        return self.files

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bovw.errors import FormatError, NewerFormatError
+from bovw.errors import FormatError, check_not_newer
 from bovw.index.arrays import Arrays, sync_folder
 from bovw.index.catalog import FILE, ImageRow, read_meta
 from bovw.index.graph import Graph
@@ -111,6 +111,13 @@ class Shards(Index):
             for name, size in part.bytes().items()
         }
 
+    def numbering(self) -> str:
+        """Return what changes when an image has another number, which a graph is made of."""
+        digest = hashlib.sha256(repr([(row.id, row.images) for row in self.segment_rows]).encode())
+        for part in self.parts:
+            digest.update(part.statistics.live.tobytes())
+        return digest.hexdigest()
+
     def _check_parts(self) -> None:
         """Raise FormatError unless the shards are different parts of one collection."""
         first = self.parts[0]
@@ -135,15 +142,17 @@ class Shards(Index):
     def _joined(self, kept: dict[str, Any]) -> tuple[Statistics, Names, Graph | None]:
         """Return what was counted of all shards, or count it where they have changed."""
         slots = sum(row.images for row in self.segment_rows)
+        graph = None
+        if "graph" in kept and kept.get("numbering") == self.numbering():
+            graph = Graph.open(self._inside(kept["graph"]), slots)
         if not self.is_sealed:
-            return *self._count(), None
+            return *self._count(), graph
         statistics = Statistics.load(self._inside(kept["statistics"]))
         names = Names.load(self._inside(kept["names"]))
         lengths = {len(statistics.live), len(statistics.features), len(names), len(names.order)}
         if lengths != {slots} or len(statistics.weights) != self.meta["words"]:
-            return *self._count(), None
-        graph = kept.get("graph")
-        return statistics, names, Graph.open(self._inside(graph), slots) if graph else None
+            return *self._count(), graph
+        return statistics, names, graph
 
     def _count(self) -> tuple[Statistics, Names]:
         """Count what depends on all shards, which reads every posting's image."""
@@ -186,11 +195,7 @@ def read_shards(folder: Path) -> dict[str, Any]:
         raise FormatError(
             f"{path} is damaged ({error}): make it again with `bovw shard`"
         ) from error
-    if version > FORMAT:
-        raise NewerFormatError(
-            f"{folder} has shards of format {version}, this bovw reads up to {FORMAT}: "
-            "upgrade with `pip install -U bovw`"
-        )
+    check_not_newer(folder, "shards of format", version, FORMAT)
     return manifest
 
 
@@ -262,6 +267,7 @@ def seal(folder: Path, graph: Graph | None = None) -> Shards:
         return shards
     names = read_shards(folder)["shards"]
     written: dict[str, Arrays] = {"statistics": shards.statistics, "names": shards.names}
+    graph = graph or shards.graph
     if graph:
         written["graph"] = graph
     used = [int(path.name) for kind in KINDS for path in (folder / kind).glob("[0-9]*")]
@@ -271,11 +277,13 @@ def seal(folder: Path, graph: Graph | None = None) -> Shards:
         for kind, arrays in written.items()
         for name, digest in arrays.save(folder / places[kind]).items()
     }
-    signs = [_sign(part) for part in shards.parts]
-    _write(
-        folder,
-        {"format": FORMAT, "shards": names, "joined": {**places, "files": files, "signs": signs}},
-    )
+    joined = {
+        **places,
+        "files": files,
+        "signs": [_sign(part) for part in shards.parts],
+        "numbering": shards.numbering(),
+    }
+    _write(folder, {"format": FORMAT, "shards": names, "joined": joined})
     for path in (path for kind in KINDS for path in (folder / kind).glob("[0-9]*")):
         if f"{path.parent.name}/{path.name}" not in places.values():
             shutil.rmtree(path, ignore_errors=True)

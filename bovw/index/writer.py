@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from bovw.errors import FormatError, damaged_file
-from bovw.index import lock
 from bovw.index.arrays import Arrays, file_sha256, sync_folder
 from bovw.index.catalog import FILE, Catalog, ImageRow, SegmentRow, no_index, read_meta
 from bovw.index.graph import Graph
+from bovw.index.layout import KINDS, check_free, unused
 from bovw.index.lock import WriterLock
 from bovw.index.names import Names
-from bovw.index.segment import Gathering, Segment, merge
+from bovw.index.segment import Gathering, Segment, Written, merge
 from bovw.index.statistics import Bools, Counts, Statistics
 from bovw.records import Features, Words
 
@@ -32,10 +32,6 @@ MERGE_SHARE = 1 / 4
 MOST_REMOVED = 1 / 2
 # The segment of images that are not in one yet.
 GATHERED = 0
-# How folders begin in which others write segments that are yet to be taken in.
-INCOMING = "incoming-"
-# What an index's folder holds beside its catalog, its lock and its vocabulary.
-KINDS = ("segments", "statistics", "names", "graph")
 
 
 @dataclass
@@ -59,29 +55,6 @@ class Live:
     def features(self) -> int:
         """How many features its live images have."""
         return sum(slot.features for slot in self.slots if slot)
-
-
-@dataclass(frozen=True)
-class Written:
-    """A segment that somebody else has written, on the file system of the index.
-
-    files     the SHA-256 of each of its files
-    features  how many postings it has
-    """
-
-    folder: Path
-    files: dict[str, str]
-    features: int
-
-    def __len__(self) -> int:
-        return self.features
-
-    def move(self, place: Path) -> dict[str, str]:
-        """Move it to a place that is not there yet; return its files."""
-        place.parent.mkdir(exist_ok=True)
-        self.folder.rename(place)
-        sync_folder(place.parent)
-        return self.files
 
 
 class IndexWriter:
@@ -402,29 +375,3 @@ class IndexWriter:
     def _clear_up(self) -> None:
         for path in unused(self.folder, self.meta, self._segments):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def unused(folder: Path, meta: dict[str, Any], segments: Iterable[int]) -> list[Path]:
-    """Return the folders in an index that no commit names: what a killed writer left."""
-    live = {f"segments/{id}" for id in segments}
-    live |= {str(meta[kind]) for kind in ("statistics", "names", "graph") if kind in meta}
-    parts = [path for kind in KINDS for path in sorted((folder / kind).glob("*"))]
-    found = [path for path in parts if f"{path.parent.name}/{path.name}" not in live]
-    copies = folder.glob("*vocabulary-*")
-    return found + [path for path in sorted(copies) if path.name != meta.get("vocabulary")]
-
-
-def check_free(folder: Path) -> None:
-    """Raise FormatError where `folder` holds an index, or something else that is not one's rest."""
-    if read_meta(folder):
-        raise FormatError(f"there is an index in {folder} already: give another folder")
-    if folder.exists() and not (folder.is_dir() and _is_left_over(folder)):
-        raise FormatError(f"{folder} is not an index: give another folder to write to")
-
-
-def _is_left_over(folder: Path) -> bool:
-    """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
-    beginnings = (FILE, "vocabulary-", ".vocabulary-", INCOMING, *lock.FILES)
-    return all(
-        entry.name in KINDS or entry.name.startswith(beginnings) for entry in folder.iterdir()
-    )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.cluster import Cluster
-from bovw.errors import BovwError, FormatError, NewerFormatError
+from bovw.errors import BovwError, FormatError, check_not_newer
 from bovw.options import VocabularyOptions
 from bovw.parallel import over_rows
 from bovw.records import Bytes, Features, Floats, Ints, Signatures, Words
@@ -187,11 +187,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from error
-    if version > FORMAT:
-        raise NewerFormatError(
-            f"{folder} has vocabulary format {version}, this bovw reads up to {FORMAT}: "
-            "upgrade with `pip install -U bovw`"
-        )
+    check_not_newer(folder, "vocabulary format", version, FORMAT)
     return manifest
 
 
