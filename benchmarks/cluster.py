@@ -4,17 +4,14 @@
 
 build    `build_index` of LIMIT images of DIR, with INDEX's vocabulary, in two processes of its own
          and by two workers of a local Ray cluster, in turns: images a second, and their ratio
+train    `build_vocabulary` of 16,384 words on the same images, the same two ways, once
 queries  the images are asked of INDEX in this process and of its four shards, each a replica on the
          cluster, in turns, features given: medians, and the median difference
-lost     a replica is killed while one client asks: seconds until answers are whole again, and the
-         answers in between that were partial, or wrong
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import tempfile
 import time
 from pathlib import Path
@@ -30,13 +27,14 @@ from bovw.cluster import RayCluster
 from bovw.features import describe_query
 from bovw.images import find_images
 from bovw.index import Index
-from bovw.records import Box, Features
+from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.search import Searcher
 from bovw.split import split_index
 from bovw.team import Team
+from bovw.training import build_vocabulary
 from bovw.vocab import Vocabulary
 
-SHARDS, WORKERS, DEADLINE = 4, 2, 10.0
+SHARDS, WORKERS, DEADLINE, TRAINED = 4, 2, 10.0, 16_384
 
 
 def main() -> None:
@@ -52,8 +50,11 @@ def main() -> None:
     cluster = RayCluster(nodes.address)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            results = {"build": build(arguments, cluster, Path(scratch))}
-            results |= ask(arguments, cluster, Path(scratch))
+            results = {
+                "build": build(arguments, cluster, Path(scratch)),
+                "train": train(arguments, cluster),
+                "queries": ask(arguments, cluster, Path(scratch)),
+            }
     finally:
         cluster.close()
         nodes.shutdown()
@@ -87,6 +88,20 @@ def build(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> 
     return {"images": len(files), **found}
 
 
+def train(arguments: argparse.Namespace, cluster: RayCluster) -> dict[str, Any]:
+    files = find_images([arguments.folder])[: arguments.limit]
+    features, options = FeatureOptions(), VocabularyOptions(words=TRAINED)
+    start = time.perf_counter()
+    here = build_vocabulary(files, features, options, jobs=WORKERS)
+    middle = time.perf_counter()
+    there = build_vocabulary(files, features, options, cluster=cluster)
+    end = time.perf_counter()
+    assert here.fingerprint == there.fingerprint, "the same words"
+    own, others = middle - start, end - middle
+    print(f"train: {own:.0f} s here, {others:.0f} s by Ray, the same words")
+    return {"words": TRAINED, "own_s": own, "cluster_s": others, "ratio": own / others}
+
+
 def ask(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> dict[str, Any]:
     shards = split_index(arguments.index, SHARDS, scratch / "shards")
     team = Team(cluster, shards.folder, deadline=DEADLINE)
@@ -110,49 +125,12 @@ def ask(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> di
     }
     print(f"queries: {answers['one_index_ms']:.0f} ms in process, {answers['shards_ms']:.0f} ms "
           f"from {SHARDS} shards, {answers['difference_ms']:+.0f} ms")  # fmt: skip
-    lost = lose(there, *queries[0])
-    print(f"a lost replica: whole again after {lost['seconds']:.1f} s, {lost['partial']} of "
-          f"{lost['answers']} answers partial until then, {lost['wrong']} wrong")  # fmt: skip
     team.close()
-    return {"queries": answers, "lost": lost}
+    return answers
 
 
 def fresh(searcher: Any) -> Any:
     return searcher.asking(searcher.options)
-
-
-def lose(searcher: Any, features: Features, region: Box) -> dict[str, Any]:
-    expected = [(h.name, h.score) for h in searcher.search_features(features, region, 20)]
-    kill_replica()
-    start, asked = time.perf_counter(), 0
-    partial, wrong, whole_in_a_row, slowest, seconds = 0, 0, 0, 0.0, 0.0
-    while whole_in_a_row < 10:
-        own, begun = fresh(searcher), time.perf_counter()
-        found = [(h.name, h.score) for h in own.search_features(features, region, 20)]
-        asked += 1
-        slowest = max(slowest, time.perf_counter() - begun)
-        if own.missing:
-            partial, whole_in_a_row = partial + 1, 0
-            seconds = time.perf_counter() - start
-        else:
-            wrong += found != expected
-            whole_in_a_row += 1
-            # An answer that waited for the replica to come back is the first that is whole.
-            seconds = seconds or time.perf_counter() - start
-    return {
-        "seconds": seconds,
-        "answers": asked,
-        "partial": partial,
-        "wrong": wrong,
-        "slowest_s": slowest,
-    }
-
-
-def kill_replica() -> None:
-    for process in Path("/proc").glob("[0-9]*"):
-        if "ServeReplica" in (process / "cmdline").read_bytes().decode("utf-8", "replace"):
-            os.kill(int(process.name), signal.SIGKILL)
-            return
 
 
 if __name__ == "__main__":

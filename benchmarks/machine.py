@@ -39,7 +39,9 @@ def write_result(name: str, content: dict[str, Any]) -> Path:
     """Write `results/NAME.json`: the command line that is running, the machine, and `content`."""
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    command = typed(["python", f"benchmarks/{name}.py", *sys.argv[1:]])
+    # A benchmark of several files is a folder.
+    script = name if (HERE / name).is_dir() else f"{name}.py"
+    command = typed(["python", f"benchmarks/{script}", *sys.argv[1:]])
     result = {"command": command, "machine": machine(), **content}
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return path

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_STREAM, create_server, getaddrinfo, socket
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +20,8 @@ from bovw.errors import BovwError, UsageError
 if TYPE_CHECKING:
     import uvicorn
 
+# Seconds that clients have to take their answers once the server is to end.
+ENDING = 10
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -96,13 +100,31 @@ def serve(
             additions=allow_write,
             team=team,
         )
-        config = uvicorn.Config(app, host, port, log_level="warning", server_header=False)
+        config = uvicorn.Config(
+            app,
+            host,
+            port,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=ENDING,
+        )
         listening = _listen(config)
         address, port = listening.getsockname()[:2]
         name = f"[{address}]" if ":" in address else address
         say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
         with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
-            uvicorn.Server(config).run([listening])
+            server = uvicorn.Server(config)
+            server.handle_exit = partial(_end, server)  # type: ignore[method-assign]
+            server.run([listening])
+
+
+def _end(server: uvicorn.Server, number: int, frame: FrameType | None) -> None:
+    """End a server at the first signal.
+
+    At a second, Uvicorn would break off in the midst of its event loop, and say so at length.
+    """
+    if not server.should_exit:
+        type(server).handle_exit(server, number, frame)
 
 
 def _listen(config: uvicorn.Config) -> socket:

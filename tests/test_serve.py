@@ -34,9 +34,11 @@ def refused(*arguments: object, code: int = 1, env: dict[str, str] | None = None
     return line
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("how", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
+)
 def test_it_answers_until_it_is_told_to_end(
-    index_folder: Path, tmp_path: Path, how: signal.Signals
+    index_folder: Path, tmp_path: Path, how: signal.Signals, times: int
 ) -> None:
     server = start("--index", index_folder, "--port", 0, "--cache", tmp_path / "cache")
     assert server.stderr
@@ -45,7 +47,9 @@ def test_it_answers_until_it_is_told_to_end(
     with urlopen(f"{address}api/v1/health", timeout=60) as answer:
         assert json.load(answer)["status"] == "ok"
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    server.send_signal(how)
+    for _ in range(times):
+        server.send_signal(how)
+        time.sleep(0.02)
     out, err = server.communicate(timeout=60)
     assert (out, err) == ("", "")
     assert server.returncode == (0 if how == signal.SIGINT else 128 + how)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -67,12 +66,14 @@ class Names(Arrays, Sequence[str]):
     def containing(self, part: str) -> npt.NDArray[np.bool_]:
         """Tell which names hold `part`, whatever the case of its ASCII letters: bool [images]."""
         wanted = os.fsencode(part).lower()
-        # In one go over all texts, which hold the folders, too; with overlapping matches.
-        found = re.finditer(b"(?=%s)" % re.escape(wanted), self.text.data, re.IGNORECASE)
-        places = np.array([match.start() for match in found], np.int64)
         held = np.zeros(len(self), np.bool_)
-        for image in np.unique(np.searchsorted(self.ends, places, side="right")).tolist():
+        # Through all texts, which hold the folders, too, from each image that has it to the next.
+        texts = self.text.tobytes().lower()
+        place = texts.find(wanted)
+        while 0 <= place < len(texts):
+            image = int(np.searchsorted(self.ends, place, side="right"))
             held[image] = wanted in os.fsencode(self[image]).lower()
+            place = texts.find(wanted, int(self.ends[image]))
         return held
 
     def folder(self, image: int) -> str:

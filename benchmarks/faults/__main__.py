@@ -1,0 +1,101 @@
+"""Shows by counts that an index survives: kills, bad files, two at once, and damage.
+
+    python benchmarks/faults DIR [--kills 200] [--seconds 60] [--scratch DIR] [--only PART...]
+
+DIR has photographs, of which 64 are taken, reduced to 400 pixels; 1,024 words are trained on them
+once. Everything random has a seed, but for the times at which processes are where they are.
+
+kills       commands that write are killed with SIGKILL, their process group or the main process
+            alone: at any time, once they write, or when a commit begins. After each, the index is
+            checked and asked, and the same command is run to its end.
+bad files   damaged and odd files are indexed twice. Each has to be listed, as ok or with a reason.
+two at once readers open the index anew for every query while a writer commits; a second writer has
+            to be told of the first, and to get in once that is killed.
+damage      a byte of an index is flipped, or a file of it cut, emptied, removed or swapped: what
+            `bovw check` finds, what a query does, and what `bovw check --repair` brings back.
+
+A row for each part goes to the screen, with what has to be 0 marked, and all counts to
+results/faults.json; the exit code is 1 where one is not 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bad_files import try_bad_files
+from bench import prepare
+from counts import NEVER, Counts
+from crashes import try_guard
+from damage import try_damage
+from kills import Killer
+from together import try_two_at_once
+
+# `machine` lies beside this folder, not in it.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from machine import HERE, machine, write_result
+
+
+def main() -> None:
+    arguments = parse()
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
+        bench = prepare(arguments.photos, Path(scratch))
+        parts: dict[str, Callable[[], Counts]] = {
+            "kills": lambda: Killer(bench).run(arguments.kills),
+            "bad files": lambda: try_bad_files(bench, arguments.files) | try_guard(bench.rng),
+            "two at once": lambda: try_two_at_once(bench, arguments.seconds),
+            "damage": lambda: try_damage(bench, arguments.flips),
+        }
+        results = earlier() if arguments.only else {}
+        for part, run in parts.items():
+            if not arguments.only or part in arguments.only:
+                started = time.perf_counter()
+                results[part] = run()
+                show(part, results[part])
+                results[part]["took_seconds"] = round(time.perf_counter() - started)
+                results[part]["commit"] = machine()["commit"]
+                write_result("faults", {"parts": results})
+    if any(results[part].get(name) for part in results for name in NEVER):
+        sys.exit(1)
+
+
+def earlier() -> Counts:
+    """Return the parts that are on file, for a run of some of them."""
+    path = HERE / "results" / "faults.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return dict(content.get("parts", {}))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("photos", type=Path, metavar="DIR")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--flips", type=int, default=600)
+    parser.add_argument("--scratch", type=Path)
+    names = ("kills", "bad files", "two at once", "damage")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
+    return parser.parse_args()
+
+
+def show(part: str, counts: Counts) -> None:
+    """Print counts, those of parts of a part below it; what should be 0 and is not is marked."""
+    for name, value in counts.items():
+        if isinstance(value, dict):
+            show(f"  {name}", value)
+        else:
+            mark = "   <-- should be 0" if name in NEVER and value else ""
+            text = len(value) if isinstance(value, list) else value
+            print(f"{part:<24} {name.replace('_', ' '):<44} {text:>8}{mark}", flush=True)
+        part = ""
+
+
+if __name__ == "__main__":
+    main()

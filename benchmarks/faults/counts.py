@@ -1,0 +1,16 @@
+"""What each part counts, and which of it must be 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What must be 0, in any part.
+NEVER = (
+    "images_lost", "strangers", "half_done", "failed_runs", "failed_checks", "locks_left",
+    "failed_next_runs", "leftovers", "workers_left", "hung",
+    "absent", "crashes", "read_again", "wrong_answers", "errors",
+    "states_never_committed", "not_told_to_wait", "not_let_in", "crashed", "missed_in_content",
+    "sealed", "not_brought_back", "unguarded",
+)  # fmt: skip
+
+Counts = dict[str, Any]

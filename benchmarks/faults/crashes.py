@@ -1,0 +1,43 @@
+"""Part 2, besides: work that crashes or hangs its process is lost alone."""
+
+from __future__ import annotations
+
+# Little is imported here: after each crash, another process imports it again.
+import ctypes
+import os
+import random
+import signal
+import time
+
+from counts import Counts
+
+from bovw.guard import Casualty, guarded
+
+
+def deed(item: tuple[int, str]) -> int:
+    """Do what a decoder must not do."""
+    number, kind = item
+    if kind == "segfault":
+        ctypes.string_at(0)
+    elif kind == "hang":
+        time.sleep(60)
+    elif kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "exit":
+        os._exit(1)
+    return number
+
+
+def try_guard(rng: random.Random, items: int = 100) -> Counts:
+    """Let the work on some items crash or hang; see that only these are lost."""
+    kinds = ["fine"] * 12 + ["segfault", "hang", "kill", "exit"]
+    work = [(number, rng.choice(kinds)) for number in range(items)]
+    answers = list(guarded(deed, work, 2, 1.0))
+    right = [
+        isinstance(answer, Casualty) and answer.item == item
+        if item[1] != "fine"
+        else answer == item[0]
+        for item, answer in zip(work, answers, strict=True)
+    ]
+    guilty = sum(kind != "fine" for _, kind in work)
+    return {"items": items, "crashed or hung": guilty, "unguarded": right.count(False)}
