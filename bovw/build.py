@@ -27,6 +27,9 @@ from bovw.training import OnSkip, report, sample, train_on
 from bovw.vocab import Vocabulary
 from bovw.worker import CHUNK, Harvest, Made, check_workers, introduce, write_segment
 
+# Segments that each worker writes at least, so that none is long alone with the last one.
+CHUNKS = 4
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -207,7 +210,8 @@ def _read_on(cluster: Cluster, writer: IndexWriter, images: Sequence[ImageFile],
         )
         check_workers(cluster.everywhere(partial(introduce, made.incoming)), made.incoming)
         images = [replace(image, path=image.path.absolute()) for image in images]
-        chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
+        size = min(CHUNK, max(1, len(images) // (CHUNKS * cluster.count)))
+        chunks = [images[i : i + size] for i in range(0, len(images), size)]
         harvests = cluster.map(partial(write_segment, made), chunks)
         rows = (row for harvest in harvests for row in _take_in(writer, harvest))
         with run.progress(rows, len(images), "Indexing") as results:

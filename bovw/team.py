@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ class Team:
             try:
                 return answer.result(timeout_s=max(MOMENT, end - time.monotonic()))
             except (TimeoutError, RayTaskError):
-                answer.cancel()
+                with suppress(Exception):  # it may have come to something meanwhile
+                    answer.cancel()
                 return None
             except Exception:
                 if time.monotonic() + MOMENT > end:
