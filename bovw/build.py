@@ -27,8 +27,9 @@ from bovw.training import OnSkip, report, sample, train_on
 from bovw.vocab import Vocabulary
 from bovw.worker import CHUNK, Harvest, Made, check_workers, introduce, write_segment
 
-# Segments that each worker writes at least, so that none is long alone with the last one.
-CHUNKS = 4
+# Segments that each worker writes at least, so that none is long alone with the last one; but none
+# of fewer images, unless they are all.
+CHUNKS, LEAST = 4, 10
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _read_on(cluster: Cluster, writer: IndexWriter, images: Sequence[ImageFile],
         )
         check_workers(cluster.everywhere(partial(introduce, made.incoming)), made.incoming)
         images = [replace(image, path=image.path.absolute()) for image in images]
-        size = min(CHUNK, max(1, len(images) // (CHUNKS * cluster.count)))
+        size = min(CHUNK, max(LEAST, len(images) // (CHUNKS * cluster.count)))
         chunks = [images[i : i + size] for i in range(0, len(images), size)]
         harvests = cluster.map(partial(write_segment, made), chunks)
         rows = (row for harvest in harvests for row in _take_in(writer, harvest))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack, suppress
 from functools import partial
 from ipaddress import ip_address
+from math import ceil
 from pathlib import Path
 from socket import SOCK_STREAM, create_server, getaddrinfo, socket
 from types import FrameType
@@ -106,7 +108,7 @@ def serve(
             port,
             log_level="warning",
             server_header=False,
-            timeout_graceful_shutdown=ENDING,
+            timeout_graceful_shutdown=ceil(max(ENDING, deadline)),
         )
         listening = _listen(config)
         address, port = listening.getsockname()[:2]
@@ -123,7 +125,9 @@ def _end(server: uvicorn.Server, number: int, frame: FrameType | None) -> None:
 
     At a second, Uvicorn would break off in the midst of its event loop, and say so at length.
     """
-    if not server.should_exit:
+    if server.should_exit:
+        signal.signal(number, signal.SIG_DFL)  # a third one ends whatever hangs
+    else:
         type(server).handle_exit(server, number, frame)
 
 

@@ -19,7 +19,7 @@ from bovw.scatter import Part, ScatteredSearcher
 
 # Questions that a replica has at a time, one of which it works on; the rest wait for it.
 AT_ONCE = 4
-# Seconds to fetch an answer that is there, and before a lost replica's question is asked again.
+# Seconds to wait for one shard before looking at the next, and before asking a lost one again.
 MOMENT = 0.05
 
 
@@ -87,9 +87,9 @@ class Team:
             ray_actor_options=own,
             logging_config={"enable_access_log": False},
         )
-        # Nobody asks the shards but this process.
-        serve.start(proxy_location="Disabled")
         try:
+            # Nobody asks the shards but this process.
+            serve.start(proxy_location="Disabled")
             self._handles = serve.run_many(
                 [
                     serve.RunTarget(
@@ -121,32 +121,42 @@ class Team:
                 )
                 for number, given in asked.items()
             }
-            waiting = {number: ask() for number, ask in questions.items()}
-            heard = {n: self._hear(answer, questions[n], end) for n, answer in waiting.items()}
-            return {number: answer for number, answer in heard.items() if answer is not None}
+            return self._gather(questions, end)
 
         return ScatteredSearcher(index, scatter=scatter)
 
     @staticmethod
-    def _hear(answer: Any, ask: Callable[[], Any], end: float) -> Any:
-        """Return a shard's answer, asking again where its replica is lost; None for none in time.
+    def _gather(questions: Mapping[int, Callable[[], Any]], end: float) -> dict[int, Any]:
+        """Return the answers that come in time, asking again where a replica is lost.
 
         Whatever is wrong with one shard, the others have answered.
         """
-        from ray.exceptions import RayTaskError
+        from grpc import RpcError
+        from ray.exceptions import RayError, RayTaskError
+        from ray.serve.exceptions import RayServeException
 
-        while True:
-            try:
-                return answer.result(timeout_s=max(MOMENT, end - time.monotonic()))
-            except (TimeoutError, RayTaskError):
-                with suppress(Exception):  # it may have come to something meanwhile
-                    answer.cancel()
-                return None
-            except Exception:
-                if time.monotonic() + MOMENT > end:
-                    return None
-            time.sleep(MOMENT)
-            answer = ask()
+        pending = {number: ask() for number, ask in questions.items()}
+        answers = {}
+        while pending:
+            late, lost = time.monotonic() > end, []
+            for number, answer in list(pending.items()):
+                try:
+                    answers[number] = answer.result(timeout_s=MOMENT)
+                except TimeoutError:
+                    if not late:
+                        continue
+                    with suppress(Exception):  # it may have come to something meanwhile
+                        answer.cancel()
+                except (RayError, RayServeException, RpcError) as error:
+                    if not isinstance(error, RayTaskError) and not late:
+                        lost.append(number)
+                except Exception:
+                    logging.getLogger("bovw").exception("shard %d", number)
+                del pending[number]
+            if lost:
+                time.sleep(MOMENT)
+                pending |= {number: questions[number]() for number in lost}
+        return answers
 
     def health(self) -> dict[str, bool]:
         """Tell which shards have a replica that runs, by their folders' names."""

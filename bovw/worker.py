@@ -20,7 +20,7 @@ from bovw.index.segment import Gathering, Written
 from bovw.options import FeatureOptions
 from bovw.records import Words
 
-# Images of a segment that a worker writes at a time.
+# Most images of a segment that a worker writes at a time.
 CHUNK = 50
 
 

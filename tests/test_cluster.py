@@ -20,6 +20,7 @@ from bovw.cluster import Cluster, connect, in_order
 from bovw.errors import BovwError, UsageError
 from bovw.images import find_images
 from bovw.index import Index
+from bovw.index.shards import parts_of
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.search import Searcher
 from bovw.synthetic import Collection
@@ -104,6 +105,8 @@ def assert_same(folder: Path, index: Index) -> None:
     assert rows == {row.name: (row.sha256, row.features) for row in index.images()}
     assert built.statistics.weights.tobytes() == index.statistics.weights.tobytes()
     assert built.damaged_files() == []
+    # What workers write one by one is merged at every commit.
+    assert len(built.segment_rows) <= 2 * len(parts_of(folder))
     assert not list(folder.rglob("incoming-*"))
     for name in rows:
         found, own = built.names.find(name), index.names.find(name)

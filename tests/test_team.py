@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,18 @@ class Answer:
 def test_a_lost_replica_is_asked_again_and_a_slow_one_is_not_waited_for(quiet: None) -> None:
     exceptions = pytest.importorskip("ray.exceptions", reason="bovw[cluster] is not installed")
     soon, past = time.monotonic() + 10, time.monotonic() - 1
-    lost, slow = exceptions.ActorUnavailableError("gone", None), Answer(TimeoutError())
-    again = [Answer(lost), Answer("found")]
-    assert Team._hear(Answer(lost), lambda: again.pop(0), soon) == "found"
-    assert again == []
-    assert Team._hear(Answer(lost), lambda: again.pop(0), past) is None
-    assert Team._hear(slow, lambda: again.pop(0), soon) is None and slow.cancelled
-    # What another shard was waited for does not count against one that has answered.
-    assert Team._hear(Answer("found"), lambda: again.pop(0), past) == "found"
+    lost = exceptions.ActorUnavailableError("gone", None)
+    replies = {0: [Answer(lost), Answer(lost), Answer("a")], 1: [Answer("b")]}
+    asking = {number: partial(list.pop, given, 0) for number, given in replies.items()}
+    assert Team._gather(asking, soon) == {0: "a", 1: "b"}
+    assert replies == {0: [], 1: []}
+    # In time, or not at all; what another shard was waited for does not count against one.
+    slow = Answer(TimeoutError())
+    assert Team._gather({0: lambda: slow, 1: lambda: Answer("b")}, past) == {1: "b"}
+    assert slow.cancelled
+    # What fails every time is not asked again.
+    failing = [Answer(FormatError("the index has changed meanwhile"))]
+    assert Team._gather({0: lambda: failing.pop(0)}, soon) == {}
 
 
 def lose_a_replica_under_load(team: Team, shards: Index, query: Path, expected: list) -> None:

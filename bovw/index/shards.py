@@ -113,7 +113,8 @@ class Shards(Index):
 
     def numbering(self) -> str:
         """Return what changes when an image has another number, which a graph is made of."""
-        digest = hashlib.sha256(repr([(row.id, row.images) for row in self.segment_rows]).encode())
+        segments = [(row.id, row.images, sorted(row.files.items())) for row in self.segment_rows]
+        digest = hashlib.sha256(repr(segments).encode())
         for part in self.parts:
             digest.update(part.statistics.live.tobytes())
         return digest.hexdigest()
@@ -143,8 +144,12 @@ class Shards(Index):
         """Return what was counted of all shards, or count it where they have changed."""
         slots = sum(row.images for row in self.segment_rows)
         graph = None
-        if "graph" in kept and kept.get("numbering") == self.numbering():
-            graph = Graph.open(self._inside(kept["graph"]), slots)
+        if "graph" in kept and (self.is_sealed or kept.get("numbering") == self.numbering()):
+            try:
+                graph = Graph.open(self._inside(kept["graph"]), slots)
+            except FormatError:
+                if self.is_sealed:
+                    raise
         if not self.is_sealed:
             return *self._count(), graph
         statistics = Statistics.load(self._inside(kept["statistics"]))

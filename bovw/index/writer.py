@@ -79,7 +79,7 @@ class IndexWriter:
         self._lock.acquire()
         try:
             self.meta = self._read() if meta is None else meta
-            self._last = self._last_number()
+            self._last = self._committed = self._last_number()
             self._start_segment()
         except BaseException:
             self._lock.release()
@@ -237,6 +237,7 @@ class IndexWriter:
             meta[f"{kind}_files"] = arrays.save(self.folder / meta[kind])
         sync_folder(self.folder)
         self._write(meta, [one.row for one in segments])
+        self._committed = self._last
         self._clear_up()
 
     def _has_whole_graph(self) -> bool:
@@ -326,6 +327,7 @@ class IndexWriter:
 
     def _merge(self) -> None:
         """Keep segments few and mostly of live images; see MERGE_SHARE and MOST_REMOVED."""
+        fresh = {id for id in self._segments if id > self._committed}
         for id, one in list(self._segments.items()):
             if not any(one.slots) or one.features < (1 - MOST_REMOVED) * one.row.features:
                 self._rewrite([id])
@@ -333,7 +335,8 @@ class IndexWriter:
         features = [self._segments[id].features for id in ids]
         last = len(ids) - 1
         total = sum(features[last:])
-        while last > 0 and features[last - 1] * MERGE_SHARE < total:
+        # Those of one commit become one, whatever their sizes: a cluster's workers write many.
+        while last > 0 and (ids[last - 1] in fresh or features[last - 1] * MERGE_SHARE < total):
             if total + features[last - 1] > SEGMENT_FEATURES:
                 break
             last -= 1
