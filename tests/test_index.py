@@ -477,6 +477,21 @@ def test_nothing_to_do_writes_nothing(folder: Path) -> None:
     assert Index.open(folder).files() == before
 
 
+def test_segments_of_one_commit_become_one(tmp_path: Path) -> None:
+    images = random_images(31)
+    with create(tmp_path / "index") as opened:
+        opened.vocabulary_folder.mkdir(parents=True)
+        # The last is too small for the one before to be merged with it.
+        for start, end in ((0, 10), (10, 20), (20, 30), (30, 31)):
+            own = images[start:end]
+            rows = [row_of(f"{start}-{i}.jpg", len(f)) for i, (f, _) in enumerate(own)]
+            opened.adopt(gathered(own), rows)
+        opened.commit()
+        assert len(opened._segments) == 1
+    assert len(Index.open(tmp_path / "index").names) == 31
+    assert find_problems(tmp_path / "index") == []
+
+
 def test_segments_stay_few_and_of_live_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = {f"{n:03}.jpg": image for n, image in enumerate(random_images(150))}
