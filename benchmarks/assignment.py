@@ -21,10 +21,10 @@ import faiss
 import numpy as np
 from machine import write_result
 
-from bovw.features import describe_query
+from bovw.features.rootsift import rootsift
+from bovw.features.sift import describe_query
 from bovw.records import Floats, Ints
 from bovw.vocab import Vocabulary
-from bovw.vocab.rootsift import rootsift
 
 BEAMS = (12, 16, 20, 24, 32, 40)
 # Descriptors at a time: those of an image.

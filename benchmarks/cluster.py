@@ -22,16 +22,16 @@ import ray
 from machine import write_result
 from ray.cluster_utils import Cluster as Nodes
 
-from bovw.build import build_index
-from bovw.cluster import RayCluster
-from bovw.features import describe_query
-from bovw.images import find_images
+from bovw.cluster.engines import RayCluster
+from bovw.cluster.replicas import Team
+from bovw.features.sift import describe_query
+from bovw.images.find import find_images
 from bovw.index import Index
+from bovw.index.resharding import split_index
+from bovw.ingest.build import build_index
+from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, VocabularyOptions
-from bovw.search import Searcher
-from bovw.split import split_index
-from bovw.team import Team
-from bovw.training import build_vocabulary
+from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
 SHARDS, WORKERS, DEADLINE, TRAINED = 4, 2, 10.0, 16_384

@@ -40,19 +40,19 @@ import ray
 from machine import write_result
 from ray.cluster_utils import Cluster as Nodes
 
-import bovw.build
-from bovw.build import build_index
-from bovw.cluster import RayCluster
+import bovw.ingest.build
+from bovw.cluster.engines import RayCluster
+from bovw.cluster.replicas import Team
 from bovw.errors import BovwError
-from bovw.features import describe_query
-from bovw.images import ImageFile, find_images
+from bovw.features.sift import describe_query
+from bovw.images.find import ImageFile, find_images
 from bovw.index import Index
+from bovw.index.resharding import split_index
+from bovw.ingest.build import build_index
+from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.records import Box, Features, Hit
-from bovw.search import Searcher
-from bovw.split import split_index
-from bovw.team import Team
-from bovw.training import build_vocabulary
+from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
 # Nodes beside the first.
@@ -109,7 +109,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="replicas, and machines, of a part")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
-    bovw.build.CHUNK = CHUNK
+    bovw.ingest.build.CHUNK = CHUNK
     files = find_images([arguments.folder])
     files = random.Random(0).sample(files, min(TAKEN, len(files)))
     local = Local()

@@ -42,9 +42,9 @@ import json, os, sys, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from pathlib import Path
 import numpy as np
-from bovw.features import describe_query
+from bovw.features.sift import describe_query
 from bovw.index import Index, IndexWriter
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 start = time.perf_counter()
 index = Index.open(sys.argv[1])
 opened = time.perf_counter() - start

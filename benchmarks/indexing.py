@@ -5,7 +5,7 @@
 Each round times, one after the other in turning order, over the same images, with the same options
 and number of processes:
 
-bovw  `bovw.build.build_index`: decode to committed index, vocabulary given
+bovw  `bovw.ingest.build.build_index`: decode to committed index, vocabulary given
 bare  a loop of cv2.imread and SIFT, as anyone would write it
 kept  the same loop in processes that keep freed memory, as bovw's do
 
@@ -28,12 +28,12 @@ import cv2
 import numpy as np
 from machine import write_result
 
-from bovw.build import build_index
-from bovw.images import ImageFile, find_images
-from bovw.memory import keep_freed_memory
+from bovw.compute.memory import keep_freed_memory
+from bovw.compute.parallel import available_jobs
+from bovw.images.find import ImageFile, find_images
+from bovw.ingest.build import build_index
+from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions
-from bovw.parallel import available_jobs
-from bovw.training import build_vocabulary
 from bovw.vocab import Vocabulary
 
 GOAL = 0.85

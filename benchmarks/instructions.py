@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 from machine import write_result
 
-from bovw.features import describe_query
+from bovw.features.sift import describe_query
 from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 CALLS = 2
 CPU, FEATURES_OF_CPU = "haswell", "+avx2,+fma,+bmi,+bmi2,+popcnt"

@@ -3,7 +3,7 @@
     python benchmarks/peers.py IMAGES TRUTH.json [TRUTH.json...] [--index INDEX] [--brute N]
         [--only PEER...]
 
-All truths are about the same images. Everybody gets the features of `bovw.features`, their
+All truths are about the same images. Everybody gets the features of `bovw.features.sift`, their
 descriptors turned into RootSIFT as bovw does inside, and is used as its documentation has it:
 
 bovw    its methods, on the index given, or on one that is made with defaults
@@ -49,18 +49,18 @@ import numpy as np
 import numpy.typing as npt
 from machine import write_result
 
-from bovw.build import build_index
-from bovw.describe import describe_file
+from bovw.compute.parallel import available_jobs, in_order
 from bovw.evaluation.database import check_database, database_files
+from bovw.evaluation.datasets import Dataset, Judgement, load
 from bovw.evaluation.metrics import average_precision, first_is_positive
-from bovw.evaluation.protocols import Dataset, Judgement, load
 from bovw.evaluation.run import describe_queries
+from bovw.features.rootsift import rootsift
 from bovw.index import Index
+from bovw.ingest.build import build_index
+from bovw.ingest.encode import describe_file
 from bovw.options import FeatureOptions, SearchOptions
-from bovw.parallel import available_jobs, in_order
 from bovw.records import Box, Features, Floats
-from bovw.search import Searcher
-from bovw.vocab.rootsift import rootsift
+from bovw.search.searcher import Searcher
 
 COLMAP_IMAGES, COLMAP_ROUNDS, COLMAP_VERIFIED = 300, 5, 100
 OPENCV_WORDS, OPENCV_SAMPLE, OPENCV_ROUNDS = 2000, 50_000, 10

@@ -41,12 +41,12 @@ def done(name):
     lap = now
 from pathlib import Path
 import bovw.cli
-from bovw.expansion import expand
-from bovw.features import describe_query
+from bovw.search.expansion import expand
+from bovw.features.sift import describe_query
 from bovw.index import Index
-from bovw.parallel import available_jobs
-from bovw.results import WRITERS, Answer
-from bovw.search import Searcher, affordable
+from bovw.compute.parallel import available_jobs
+from bovw.results.formats import WRITERS, Answer
+from bovw.search.searcher import Searcher, affordable
 done("imports")
 searcher = Searcher(Index.open(sys.argv[1]))
 done("open")

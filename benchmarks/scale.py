@@ -1,4 +1,4 @@
-"""Carries the model of bovw.capacity to a billion images, and compares it with what was measured.
+"""Carries the forecast of `bovw plan` to a billion images, and compares it with measurements.
 
     python benchmarks/scale.py [--index INDEX --queries IMG [IMG...] [--name default]]
 
@@ -27,11 +27,11 @@ import numpy.typing as npt
 from machine import HERE, write_result
 from scipy.special import ndtri
 
-from bovw.capacity import BATCH, WORDS, Costs, disk, enough_nodes, query
-from bovw.features import describe_query
+from bovw.capacity.forecast import BATCH, WORDS, Costs, disk, enough_nodes, query
+from bovw.capacity.probe import skew
+from bovw.features.sift import describe_query
 from bovw.index import Index
-from bovw.probe import skew
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 Doubles = npt.NDArray[np.float64]
 SIZES = [10**power for power in range(4, 10)]

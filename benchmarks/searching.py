@@ -23,11 +23,11 @@ from typing import TypeVar
 import numpy as np
 from machine import write_result
 
-from bovw.features import describe_query
+from bovw.compute.kernels import encode_images
+from bovw.features.sift import describe_query
 from bovw.index import Index
 from bovw.index.segment import Segment
 from bovw.index.statistics import Counts, Statistics
-from bovw.kernels import encode_images
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Features

@@ -34,7 +34,7 @@ import numpy as np
 from machine import write_result
 
 from bovw.index import Index
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 ROUNDS, DROPS = 5, 5
 LARGE = (4000, 3000)

@@ -20,8 +20,8 @@ from typing import Any
 
 from machine import write_result
 
-from bovw.build import build_index
-from bovw.images import find_images
+from bovw.images.find import find_images
+from bovw.ingest.build import build_index
 from bovw.options import FeatureOptions
 from bovw.vocab import Vocabulary
 

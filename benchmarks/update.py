@@ -24,10 +24,10 @@ from statistics import median
 import numpy as np
 from machine import write_result
 
-from bovw.build import build_index
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index, IndexWriter
 from bovw.index.segment import postings_of
+from bovw.ingest.build import build_index
 from bovw.records import Features
 from bovw.vocab import Vocabulary
 

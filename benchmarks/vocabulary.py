@@ -22,13 +22,13 @@ from machine import write_result
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from bovw.images import find_images
+from bovw.compute.parallel import available_jobs
+from bovw.features.rootsift import rootsift
+from bovw.images.find import find_images
+from bovw.ingest.training import sample
 from bovw.options import FeatureOptions, VocabularyOptions
-from bovw.parallel import available_jobs
 from bovw.records import Bytes, Floats
-from bovw.training import sample
 from bovw.vocab import Vocabulary
-from bovw.vocab.rootsift import rootsift
 
 # Descriptors that the error is measured on.
 SAMPLE = 50_000

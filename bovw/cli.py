@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from bovw import __version__
-from bovw.cli_common import say
-from bovw.cli_index import COMMANDS as INDEXING
-from bovw.cli_options import FOLDER
-from bovw.cli_plan import COMMANDS as PLANNING
-from bovw.cli_search import COMMANDS as ASKING
-from bovw.cli_show import COMMANDS as SHOWING
-from bovw.cli_web import COMMANDS as SERVING
+from bovw.commands.feedback import say
+from bovw.commands.index import COMMANDS as INDEXING
+from bovw.commands.matches import COMMANDS as SHOWING
+from bovw.commands.options import FOLDER
+from bovw.commands.plan import COMMANDS as PLANNING
+from bovw.commands.query import COMMANDS as ASKING
+from bovw.commands.serve import COMMANDS as SERVING
 from bovw.errors import BovwError
 
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
@@ -87,7 +87,7 @@ def demo(out: Path) -> None:
 
     Example: bovw demo --out bovw-demo
     """
-    from bovw.synthetic import write_collection
+    from bovw.demo.scenes import write_collection
 
     say(False, f"drawing pictures into {out}")
     made = write_collection(out)

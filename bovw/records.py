@@ -94,7 +94,7 @@ class Postings(Protocol):
 
     @property
     def gaps(self) -> Bytes:
-        """The image numbers, ascending in a word, as `bovw.kernels` encodes them: uint8 [m]."""
+        """The image numbers, ascending in a word, as `bovw.compute.kernels` has them: uint8 [m]."""
 
     @property
     def signatures(self) -> Signatures:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bovw.build import build_index
-from bovw.cluster import Cluster, connect
-from bovw.images import find_images
+from bovw.cluster.engines import Cluster, connect
+from bovw.demo.scenes import Collection, write_collection
+from bovw.images.find import find_images
 from bovw.index import Index
+from bovw.ingest.build import build_index
 from bovw.options import FeatureOptions
-from bovw.search import Searcher
-from bovw.synthetic import Collection, write_collection
+from bovw.search.searcher import Searcher
 
 # Fewer features than the default keep the tests quick.
 FEATURES = FeatureOptions(max_features=1000)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from bovw.demo.scenes import Collection
 from bovw.options import ServeOptions
-from bovw.synthetic import Collection
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")

@@ -24,7 +24,7 @@ from bovw.errors import BovwError, FormatError, NewerFormatError, UsageError
 from bovw.index import IndexWriter, lock
 from bovw.index.archive import export_index, import_index
 from bovw.index.catalog import FILE, FORMAT, Catalog
-from bovw.index.reader import Index
+from bovw.index.snapshot import Index
 
 Members = dict[str, bytes]
 

@@ -19,13 +19,13 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-import bovw.build
-import bovw.describe
-import bovw.training
+import bovw.ingest.build
+import bovw.ingest.encode
+import bovw.ingest.training
 from bovw.cli import cli
+from bovw.demo.scenes import draw_scene, view_of
 from bovw.index import Index
-from bovw.search import Searcher
-from bovw.synthetic import draw_scene, view_of
+from bovw.search.searcher import Searcher
 
 ORIENTATION = 0x0112
 FEW = ("--max-features", "600")
@@ -136,15 +136,15 @@ def vocab(photos: tuple[bytes, bytes], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(autouse=True)
 def one_job_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what one process does be done in this one, where patches reach it."""
-    guarded = bovw.build.guarded
+    guarded = bovw.ingest.build.guarded
 
     def within(function, items, jobs, limit):  # type: ignore[no-untyped-def]
         if jobs > 1:
             return guarded(function, items, jobs, limit)
         return (function(item) for item in items)
 
-    monkeypatch.setattr(bovw.build, "guarded", within)
-    monkeypatch.setattr(bovw.training, "guarded", within)
+    monkeypatch.setattr(bovw.ingest.build, "guarded", within)
+    monkeypatch.setattr(bovw.ingest.training, "guarded", within)
 
 
 @pytest.fixture(autouse=True)
@@ -381,13 +381,13 @@ def test_an_image_that_is_lost_while_indexing_is_skipped(
     folder.mkdir()
     for name in ("a.jpg", "b.jpg"):
         (folder / name).write_bytes(photos[0])
-    found = bovw.describe.describe_file
+    found = bovw.ingest.encode.describe_file
 
     def losing(image: object, options: object) -> object:
         (folder / "b.jpg").unlink(missing_ok=True)
         return found(image, options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bovw.describe, "describe_file", losing)
+    monkeypatch.setattr(bovw.ingest.encode, "describe_file", losing)
     arguments = ("index", folder, "--index", tmp_path / "i", "--vocab", vocab, "--jobs", 1)
     result = run(*arguments, code=3)
     assert "skipped b.jpg: cannot be read: No such file" in result.stderr

@@ -14,14 +14,23 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bovw import capacity, probe
-from bovw.capacity import Costs, answers_well, disk, enough_nodes, hours, needs, query, straggler
+from bovw.capacity import forecast, probe
+from bovw.capacity.forecast import (
+    Costs,
+    answers_well,
+    disk,
+    enough_nodes,
+    hours,
+    needs,
+    query,
+    straggler,
+)
 from bovw.cli import cli
+from bovw.demo.scenes import Collection
 from bovw.errors import BovwError
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index
-from bovw.search import MOST_POSTINGS, Searcher
-from bovw.synthetic import Collection
+from bovw.search.searcher import MOST_POSTINGS, Searcher
 
 COSTS = Costs()
 # Where nothing but features has bytes.
@@ -116,7 +125,7 @@ def test_the_slowest_of_many_is_as_drawn() -> None:
 
 
 def test_a_tree_reaches_all_nodes() -> None:
-    assert [capacity.levels(n) for n in (1, 2, 16, 17, 256, 257)] == [0, 1, 1, 2, 2, 3]
+    assert [forecast.levels(n) for n in (1, 2, 16, 17, 256, 257)] == [0, 1, 1, 2, 2, 3]
 
 
 def test_needs_of_a_node_are_those_of_its_share() -> None:

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import bovw.synthetic
+import bovw.demo.scenes
 from bovw import __version__
 from bovw.cli import cli
+from bovw.demo.scenes import Collection, write_collection
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import FORMAT
-from bovw.synthetic import Collection, write_collection
 
 ONE_JOB = ("--jobs", "1")
 # Small pictures and few of their features keep the tests quick.
@@ -315,7 +315,7 @@ def test_quiet_says_nothing(small: Collection, image: Path, tmp_path: Path) -> N
 
 def test_demo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fewer = partial(write_collection, scenes=4, views=1, distractors=1)
-    monkeypatch.setattr(bovw.synthetic, "write_collection", fewer)
+    monkeypatch.setattr(bovw.demo.scenes, "write_collection", fewer)
     monkeypatch.chdir(tmp_path)
     env = {f"BOVW_{command}_JOBS": "1" for command in ("BUILD_VOCAB", "INDEX", "EVAL")}
     # What somebody uses otherwise does not disturb it.
@@ -615,14 +615,14 @@ def test_one_word_is_enough_for_an_answer(small: Collection, image: Path, tmp_pa
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make sure that what is refused is refused before the images are read."""
-    import bovw.build
-    import bovw.training
+    import bovw.ingest.build
+    import bovw.ingest.training
 
     def read(*_: object) -> None:
         raise AssertionError("images were read first")
 
-    monkeypatch.setattr(bovw.build, "guarded", read)
-    monkeypatch.setattr(bovw.training, "guarded", read)
+    monkeypatch.setattr(bovw.ingest.build, "guarded", read)
+    monkeypatch.setattr(bovw.ingest.training, "guarded", read)
 
 
 @pytest.mark.parametrize("command", ["build-vocab", "index"])
@@ -699,7 +699,7 @@ def test_a_bug_is_one_line_unless_asked_for_more(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("bovw.search.Searcher.search_features", broken)
+    monkeypatch.setattr("bovw.search.searcher.Searcher.search_features", broken)
     arguments = ["query", str(image), "--index", str(built)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1

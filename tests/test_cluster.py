@@ -13,20 +13,20 @@ from typing import Any
 
 import pytest
 
-import bovw.build
-import bovw.training
-from bovw.build import build_index
-from bovw.cluster import Cluster, connect, in_order
+import bovw.ingest.build
+import bovw.ingest.training
+from bovw.cluster.engines import Cluster, connect, in_order
+from bovw.demo.scenes import Collection
 from bovw.errors import BovwError, UsageError
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index
-from bovw.index.shards import parts_of
+from bovw.index.sharded import parts_of
+from bovw.ingest.build import build_index
+from bovw.ingest.training import build_vocabulary
+from bovw.ingest.worker import check_workers, introduce
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
-from bovw.search import Searcher
-from bovw.synthetic import Collection
-from bovw.training import build_vocabulary
+from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
-from bovw.worker import check_workers, introduce
 
 BAD = "bad.jpg"
 
@@ -57,8 +57,8 @@ def on_dask(dask_workers: Any) -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bovw.build, "CHUNK", 2)
-    monkeypatch.setattr(bovw.training, "CHUNK", 2)
+    monkeypatch.setattr(bovw.ingest.build, "CHUNK", 2)
+    monkeypatch.setattr(bovw.ingest.training, "CHUNK", 2)
 
 
 def build(
@@ -255,7 +255,7 @@ def test_an_address_that_is_none(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "dask://127.0.0.1:1"])
 def test_nobody_answers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bovw.cluster, "PATIENCE", 2)
+    monkeypatch.setattr(bovw.cluster.engines, "PATIENCE", 2)
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "2")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

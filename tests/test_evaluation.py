@@ -20,19 +20,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from bovw.build import build_index
 from bovw.cli import cli
+from bovw.demo.scenes import Collection, draw_scene, scene_box, view_of, write_collection
 from bovw.errors import DatasetError
-from bovw.evaluation.protocols import Dataset, load
-from bovw.evaluation.report import Evaluation, Outcome
+from bovw.evaluation.datasets import Dataset, load
+from bovw.evaluation.results import Evaluation, Outcome
 from bovw.evaluation.run import evaluate
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index
+from bovw.ingest.build import build_index
+from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.records import Box
-from bovw.search import Searcher
-from bovw.synthetic import Collection, draw_scene, scene_box, view_of, write_collection
-from bovw.training import build_vocabulary
+from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
 AREA = cv2.INTER_AREA

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bovw.errors import FormatError
-from bovw.expansion import FULL_EVIDENCE, expand
 from bovw.index.segment import Gathering, Segment
 from bovw.index.statistics import Counts, Statistics
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Doubles, Features, Floats, Words
+from bovw.search.expansion import FULL_EVIDENCE, expand
 from bovw.verification import Verified
 
 Point = tuple[float, float]

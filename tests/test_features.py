@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bovw.features import describe, spread
+from bovw.demo.scenes import Collection
+from bovw.features.sift import describe, spread
+from bovw.images.decode import Picture, read_picture
 from bovw.options import FeatureOptions
-from bovw.pictures import Picture, read_picture
 from bovw.records import Features
-from bovw.synthetic import Collection
 
 OPTIONS = FeatureOptions(max_features=500)
 UPRIGHT = replace(OPTIONS, upright=True)

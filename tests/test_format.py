@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bovw.check import find_problems
 from bovw.index import Index, IndexWriter
 from bovw.index.archive import import_index
+from bovw.index.integrity import find_problems
 from bovw.index.segment import postings_of
 from bovw.records import Box
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 ARCHIVES = sorted((Path(__file__).parent / "data").glob("format-*.bovw"))
 

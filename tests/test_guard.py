@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from bovw.compute.isolation import Casualty, guarded
 from bovw.errors import BovwError
-from bovw.guard import Casualty, guarded
 
 CRASHED = "crashed the process that read it"
 SLOW = "took more than 1 s"
@@ -179,7 +179,7 @@ def test_a_script_needs_no_main_guard_and_sees_no_noise(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import ctypes\n"
-        "from bovw.guard import guarded\n"
+        "from bovw.compute.isolation import guarded\n"
         "def crash(item):\n"
         "    return ctypes.string_at(0) if item == 2 else item\n"
         "print(*(getattr(r, 'reason', r) for r in guarded(crash, range(4), 2, 20)), sep=', ')\n"

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bovw import pictures
 from bovw.errors import BovwError, ImageError, QueryError, UsageError
-from bovw.images import find_images, sha256
-from bovw.pictures import Picture, check_region, read_picture
+from bovw.images import decode
+from bovw.images.decode import Picture, check_region, read_picture
+from bovw.images.find import find_images, sha256
 from bovw.records import Box
 
 SAVED_AS = {
@@ -448,8 +448,8 @@ def test_whatever_pillow_raises_is_told_in_a_line(
         warnings.warn("Pillow is worried", stacklevel=1)
         raise error
 
-    monkeypatch.setattr(pictures, "Image", SimpleNamespace(**vars(Image)))
-    monkeypatch.setattr(pictures.Image, "open", failing)
+    monkeypatch.setattr(decode, "Image", SimpleNamespace(**vars(Image)))
+    monkeypatch.setattr(decode.Image, "open", failing)
     with pytest.raises(ImageError) as refusal:
         read_bytes(tmp_path, PNG)
     assert str(refusal.value) == f"cannot be decoded: {reason}"

@@ -19,15 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bovw.check import find_problems
+from bovw.compute.kernels import decode_images, encode_images
 from bovw.errors import FormatError
 from bovw.index import Index, IndexWriter, writer
 from bovw.index.catalog import FILE, FORMAT, Catalog, ImageRow
 from bovw.index.graph import Graph
+from bovw.index.integrity import find_problems
 from bovw.index.names import Names
 from bovw.index.segment import Gathering, Segment, merge, postings_of, quantise
 from bovw.index.statistics import Counts, Statistics
-from bovw.kernels import decode_images, encode_images
 from bovw.records import Features, Words
 
 WORDS = 30

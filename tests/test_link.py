@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bovw.build import build_index
-from bovw.check import find_problems
+from bovw.demo.scenes import Collection
 from bovw.errors import BovwError, FormatError
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index, IndexWriter
 from bovw.index.graph import FULL_EVIDENCE, NEIGHBOURS, SHARE, Graph
-from bovw.info import describe_folder
-from bovw.link import choose, link_images
+from bovw.index.integrity import find_problems
+from bovw.ingest.build import build_index
+from bovw.ingest.link import choose, link_images
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Features
-from bovw.search import Searcher
-from bovw.synthetic import Collection
+from bovw.report.contents import describe_folder
+from bovw.search.searcher import Searcher
 from bovw.verification import Verified
 
 
@@ -133,7 +133,7 @@ def test_nobody_else_writes_meanwhile(
     def write(*_: object) -> None:
         IndexWriter.open(tmp_path / "index")
 
-    monkeypatch.setattr("bovw.link.in_order", write)
+    monkeypatch.setattr("bovw.ingest.link.in_order", write)
     with pytest.raises(BovwError, match="is being written by process"):
         link_images(tmp_path / "index")
 

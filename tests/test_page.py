@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bovw.build import build_index
-from bovw.images import find_images
+from bovw.demo.scenes import Collection, transform_between, write_collection
+from bovw.images.find import find_images
+from bovw.ingest.build import build_index
 from bovw.options import FeatureOptions
-from bovw.search import Searcher
-from bovw.synthetic import Collection, transform_between, write_collection
+from bovw.search.searcher import Searcher
 
 pytest.importorskip("fastapi", reason="the server is not installed: pip install 'bovw[web]'")
 playwright = pytest.importorskip(

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import bovw.pair
+import bovw.search.pair
 from bovw.cli import cli
-from bovw.drawing import GAP, LINES, WIDTH, as_png, draw_pair
-from bovw.features import describe_query
-from bovw.outline import carry, corners, visible
-from bovw.pair import find_nearest, match_pair, tentative_matches
+from bovw.demo.scenes import Collection, transform_between
+from bovw.features.rootsift import rootsift
+from bovw.features.sift import describe_query
+from bovw.geometry import carry, corners, visible
 from bovw.records import Box, Features
-from bovw.synthetic import Collection, transform_between
-from bovw.vocab.rootsift import rootsift
+from bovw.report.drawing import GAP, LINES, WIDTH, as_png, draw_pair
+from bovw.search.pair import find_nearest, match_pair, tentative_matches
 
 FRAME = Box(0, 0, 100, 60)
 
@@ -77,7 +77,7 @@ def test_few_features_agree_in_nothing(sizes: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("block", [7, 50, 1000])
 def test_nearest_descriptors_are_the_nearest(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(bovw.pair, "BLOCK", block)
+    monkeypatch.setattr(bovw.search.pair, "BLOCK", block)
     a, b = some_features(50, 2), some_features(30, 3)
     nearest = find_nearest(a, b)
     ours, theirs = rootsift(a.descriptors), rootsift(b.descriptors)
@@ -96,7 +96,7 @@ def test_matches_are_one_to_one_and_the_most_telling_lead(collection: Collection
     )
     assert len(matches) > 100
     assert (np.diff(matches.weights) <= 0).all()
-    assert 1 >= matches.weights.max() >= matches.weights.min() > 1 - bovw.pair.RATIO
+    assert 1 >= matches.weights.max() >= matches.weights.min() > 1 - bovw.search.pair.RATIO
     for side in (matches.query, matches.found):
         assert len(np.unique(side, axis=0)) == len(matches)
 

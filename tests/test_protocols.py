@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bovw.errors import BovwError, DatasetError
-from bovw.evaluation.protocols import CORRUPT_PARIS, Dataset, Judgement, load
+from bovw.evaluation.datasets import CORRUPT_PARIS, Dataset, Judgement, load
 from bovw.records import Box
 
 

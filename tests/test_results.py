@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bovw.records import Hit
-from bovw.results import (
+from bovw.results.formats import (
     WRITERS,
     Answer,
     as_csv,

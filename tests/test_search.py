@@ -11,18 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
-from bovw import search
-from bovw.build import build_index
+from bovw.demo.scenes import Collection, scene_box
 from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageError
-from bovw.features import describe_query
-from bovw.images import find_images
+from bovw.features.sift import describe_query
+from bovw.images.find import find_images
 from bovw.index import Index, writer
+from bovw.ingest.build import build_index
+from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Hit
-from bovw.search import Searcher, carry
-from bovw.synthetic import Collection, scene_box
-from bovw.training import build_vocabulary
+from bovw.search.searcher import Searcher, carry
 
 Build = Callable[..., Index]
 
@@ -386,8 +385,8 @@ def test_long_lists_leave_fewer_words(
     lengths = sum(np.diff(segment.offsets) for segment in searcher.index.segments)
     looked_at = np.cumsum([lengths[column[column >= 0]].sum() for column in words.ids.T])
     for most, kept in ((looked_at[4], 5), (looked_at[2] + 1, 3), (looked_at[1], 2), (1, 1)):
-        monkeypatch.setattr(search, "MOST_POSTINGS", most)
-        fewer = search.affordable(words, searcher.index.segments, searcher.most_postings)
+        monkeypatch.setattr(searching, "MOST_POSTINGS", most)
+        fewer = searching.affordable(words, searcher.index.segments, searcher.most_postings)
         assert np.array_equal(fewer.ids, words.ids[:, :kept])
         assert np.array_equal(fewer.signatures, words.signatures[:, :kept])
     # One word a feature, not expanded: what was asked for is found all the same.

@@ -15,21 +15,21 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bovw.build import build_index
-from bovw.check import find_problems, repair_index
 from bovw.cli import cli
+from bovw.cluster.shard_search import Part, ScatteredSearcher
+from bovw.demo.scenes import Collection
 from bovw.errors import BovwError, FormatError, UnansweredError
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
-from bovw.index.shards import MANIFEST, changing, parts_of, read_shards, seal, shard_of
-from bovw.link import link_images
+from bovw.index.integrity import find_problems, repair_index
+from bovw.index.resharding import split_index
+from bovw.index.sharded import MANIFEST, changing, parts_of, read_shards, seal, shard_of
+from bovw.ingest.build import build_index
+from bovw.ingest.link import link_images
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Box, Features, Hit, Words
-from bovw.scatter import Part, ScatteredSearcher
-from bovw.search import Searcher
-from bovw.split import split_index
-from bovw.synthetic import Collection
+from bovw.search.searcher import Searcher
 
 
 def answers(index: Index, collection: Collection, options: SearchOptions) -> list[tuple]:

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bovw.records import Bytes, Doubles
-from bovw.synthetic import (
+from bovw.demo.scenes import (
     Collection,
     draw_scene,
     scene_box,
@@ -16,6 +15,7 @@ from bovw.synthetic import (
     view_of,
     write_collection,
 )
+from bovw.records import Bytes, Doubles
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from bovw.cluster import Cluster, RayCluster
+from bovw.cluster.engines import Cluster, RayCluster
+from bovw.cluster.replicas import Team
+from bovw.demo.scenes import Collection
 from bovw.errors import FormatError
 from bovw.index import Index, IndexWriter
-from bovw.index.shards import parts_of, seal
-from bovw.search import Searcher
-from bovw.split import split_index
-from bovw.synthetic import Collection
-from bovw.team import Team
+from bovw.index.resharding import split_index
+from bovw.index.sharded import parts_of, seal
+from bovw.search.searcher import Searcher
 
 DEADLINE = 20.0
 

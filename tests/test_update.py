@@ -13,20 +13,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bovw import build
-from bovw.build import build_index
-from bovw.check import find_leftovers, find_problems, repair_index
-from bovw.describe import Described
+from bovw.compute.isolation import Casualty
+from bovw.demo.scenes import Collection
 from bovw.errors import FormatError, UsageError
-from bovw.guard import Casualty
-from bovw.images import ImageFile, find_images, sha256
+from bovw.images.find import ImageFile, find_images, sha256
 from bovw.index import Index, IndexWriter, writer
 from bovw.index.catalog import FILE, ImageRow
 from bovw.index.graph import Graph
+from bovw.index.integrity import find_leftovers, find_problems, repair_index
+from bovw.ingest import build
+from bovw.ingest.build import build_index
+from bovw.ingest.changes import Plan, below, name_files
+from bovw.ingest.encode import Described
 from bovw.options import FeatureOptions, IngestOptions, SearchOptions
-from bovw.plan import Plan, below, name_files
-from bovw.search import Searcher
-from bovw.synthetic import Collection
+from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
 FEW = FeatureOptions(max_size=300, max_features=150)
@@ -100,7 +100,7 @@ def test_what_is_as_before_is_not_opened(update: Updates, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise AssertionError("opened")
 
-    monkeypatch.setattr("bovw.plan.sha256", refuse)
+    monkeypatch.setattr("bovw.ingest.changes.sha256", refuse)
     monkeypatch.setattr(
         build, "guarded", lambda function, items, jobs, limit: (refuse(i) for i in items)
     )

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bovw.features import describe_query
+from bovw.demo.scenes import Collection, View, transform_between
+from bovw.features.sift import describe_query
 from bovw.index.segment import Gathering, Segment
 from bovw.options import SearchOptions
 from bovw.records import Doubles, Features, Ints, Words
-from bovw.search import Searcher
-from bovw.synthetic import Collection, View, transform_between
+from bovw.search.searcher import Searcher
 from bovw.verification import Verified, verify_images
 from bovw.verification.kernels import differing_bits, find_matches
 from bovw.verification.matches import Matches, tentative_matches

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bovw.demo.scenes import Collection
 from bovw.errors import FormatError
-from bovw.features import describe
+from bovw.features.rootsift import rootsift
+from bovw.features.sift import describe
+from bovw.images.decode import read_picture
 from bovw.options import VocabularyOptions
-from bovw.pictures import read_picture
 from bovw.records import Bytes, Features, Floats, Ints
-from bovw.synthetic import Collection
 from bovw.vocab import Vocabulary, store, train
 from bovw.vocab.assign import (
     PROBES,
@@ -26,10 +27,9 @@ from bovw.vocab.assign import (
     Assigner,
 )
 from bovw.vocab.cells import Cells, project
-from bovw.vocab.rootsift import rootsift
 from bovw.vocab.signatures import random_projection, sign
-from bovw.vocab.store import damaged_files
 from bovw.vocab.train import feasible_words, train_words
+from bovw.vocab.vocabulary import damaged_files
 
 ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 SMALL = VocabularyOptions(words=100)

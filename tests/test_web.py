@@ -17,23 +17,23 @@ import cv2
 import numpy as np
 import pytest
 
-from bovw.build import build_index
-from bovw.images import ImageFile, find_images
+from bovw.demo.scenes import Collection
+from bovw.images.find import ImageFile, find_images
 from bovw.index import Index
 from bovw.index.lock import WriterLock
+from bovw.ingest.build import build_index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box
-from bovw.search import Searcher
-from bovw.synthetic import Collection
+from bovw.search.searcher import Searcher
 
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")
 
 from starlette.testclient import TestClient
 
+from bovw.web.admission import FullError, Gate
 from bovw.web.app import create_app
+from bovw.web.cache import Store, TooLargeError
 from bovw.web.engine import id_of, name_of
-from bovw.web.gate import FullError, Gate
-from bovw.web.store import Store, TooLargeError
 
 API = "/api/v1"
 TOKEN = "a secret"
@@ -187,7 +187,7 @@ def test_info_health_and_metrics(client: TestClient, index: Index) -> None:
 def test_an_evaluation_is_that_of_the_command_line(
     client: TestClient, collection: Collection, index: Index
 ) -> None:
-    from bovw.evaluation.protocols import load
+    from bovw.evaluation.datasets import load
     from bovw.evaluation.run import evaluate
 
     place = f"{API}/evaluations/synthetic"

@@ -19,10 +19,10 @@ from commands import bovw, disorderly
 from counts import Counts
 from oddities import SUFFIXES, bad_files
 
-from bovw.images import find_images
+from bovw.images.find import find_images
 from bovw.index import Index
-from bovw.plan import plan_update
-from bovw.results import printable
+from bovw.ingest.changes import plan_update
+from bovw.results.formats import printable
 
 
 def try_bad_files(bench: Bench, wanted: int) -> Counts:

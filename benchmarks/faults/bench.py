@@ -11,14 +11,14 @@ from pathlib import Path
 import cv2
 from commands import bovw
 
-from bovw.features import describe_query
-from bovw.images import find_images
+from bovw.features.sift import describe_query
+from bovw.images.decode import read_picture
+from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.index.catalog import read_meta
 from bovw.options import FeatureOptions
-from bovw.pictures import read_picture
 from bovw.records import Box, Features
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 SMALL = ["--max-size", "400", "--max-features", "300"]
 OPTIONS = FeatureOptions(max_size=400, max_features=300)

@@ -11,7 +11,7 @@ import time
 
 from counts import Counts
 
-from bovw.guard import Casualty, guarded
+from bovw.compute.isolation import Casualty, guarded
 
 
 def deed(item: tuple[int, str]) -> int:

@@ -18,7 +18,7 @@ from corruption import Damage, inflict, planned, sampled
 from counts import Counts
 from repairs import repairs
 
-from bovw.guard import Casualty, guarded
+from bovw.compute.isolation import Casualty, guarded
 from bovw.index.catalog import FILE
 
 

@@ -15,7 +15,7 @@ from counts import Counts
 from bovw.index import Index
 from bovw.index.catalog import read_meta
 from bovw.options import SearchOptions
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 
 def repairs(bench: Bench, folder: Path, work: list[Damage], rows: Rows, notes: list[str]) -> Counts:

@@ -20,13 +20,13 @@ from bench import OPTIONS, Bench
 from commands import PATIENCE, bovw, in_process
 from counts import Counts
 
-from bovw.features import describe
-from bovw.images import size_and_time
+from bovw.features.sift import describe
+from bovw.images.decode import read_picture
+from bovw.images.find import size_and_time
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
-from bovw.pictures import read_picture
 from bovw.records import Box, Features, Words
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bovw.compute.parallel import Progress, silent
 from bovw.evaluation.database import check_database
-from bovw.evaluation.protocols import Dataset
-from bovw.evaluation.report import ApForm
+from bovw.evaluation.datasets import Dataset
+from bovw.evaluation.results import ApForm
 from bovw.evaluation.run import ask, describe_queries
 from bovw.index import Index
 from bovw.options import SearchOptions
-from bovw.parallel import Progress, silent
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 _DEFAULT = SearchOptions()
 _VERIFIED = replace(_DEFAULT, expand=0)

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from bovw.errors import DatasetError, FormatError
-from bovw.evaluation.protocols import Dataset
-from bovw.images import ImageFile
+from bovw.evaluation.datasets import Dataset
+from bovw.images.find import ImageFile
 from bovw.index import Index
-from bovw.index.shards import is_index
+from bovw.index.sharded import is_index
 from bovw.vocab import Vocabulary
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bovw.compute.parallel import Progress, silent
 from bovw.errors import ImageError, QueryError
 from bovw.evaluation.database import check_database
-from bovw.evaluation.protocols import Dataset, Query
-from bovw.evaluation.report import ApForm, Evaluation, Outcome
-from bovw.features import describe_query
+from bovw.evaluation.datasets import Dataset, Query
+from bovw.evaluation.results import ApForm, Evaluation, Outcome
+from bovw.features.sift import describe_query
 from bovw.options import FeatureOptions
-from bovw.parallel import Progress, silent
 from bovw.records import Box, Features, Hit
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 
 @dataclass(frozen=True)

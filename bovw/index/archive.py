@@ -15,8 +15,8 @@ from bovw.errors import BovwError, FormatError, NewerFormatError, UsageError
 from bovw.index.arrays import sync_folder
 from bovw.index.catalog import FILE, Catalog, no_index
 from bovw.index.lock import WriterLock
-from bovw.index.reader import Index, damaged_among, files_of, vocabulary_files
-from bovw.index.shards import MANIFEST, is_index, parts_of, read_shards
+from bovw.index.sharded import MANIFEST, is_index, parts_of, read_shards
+from bovw.index.snapshot import Index, damaged_among, files_of, vocabulary_files
 
 # What an archive may hold: nothing that leads out of the folder it is unpacked to.
 _MEMBER = re.compile(

@@ -11,9 +11,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bovw.compute.kernels import decode_images, encode_images, find_postings
 from bovw.errors import damaged_file, damaged_postings
 from bovw.index.arrays import Arrays, sync_folder
-from bovw.kernels import decode_images, encode_images, find_postings
 from bovw.records import Bytes, Doubles, Features, Ints, Signatures, Words
 
 # Steps of the stored scale in each octave, counted from the image's longest side downwards: 256 of
@@ -49,7 +49,7 @@ class Segment(Arrays):
 
     offsets     int64 [words + 1]: the postings of word w are offsets[w] to offsets[w + 1]
     places      int64 [words + 1]: the gaps of word w are bytes places[w] to places[w + 1]
-    gaps        uint8 [m]: image numbers within the segment, as `bovw.kernels` encodes them
+    gaps        uint8 [m]: image numbers within the segment, as `bovw.compute.kernels` encodes them
     signatures  uint64 [n, bits / 64]
     positions   uint16 [n, 2]: x + 0.5 and y + 0.5 in 65,535ths of the image's longest side
     frames      uint8 [n, 2]: scale in SCALE_STEPS an octave, angle in 256ths of a turn

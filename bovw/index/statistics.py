@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bovw.compute.kernels import count_images
 from bovw.errors import damaged_postings
 from bovw.index.arrays import Arrays
 from bovw.index.segment import Segment
-from bovw.kernels import count_images
 from bovw.records import Floats, Ints
 
 Bools = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 
 from bovw.options import SearchOptions
 from bovw.ranking.kernels import add_asmk
-from bovw.ranking.postings import Collection, gather_votes
+from bovw.ranking.votes import Collection, gather_votes
 from bovw.records import Doubles, Floats, Ints, Postings, Signatures, Words
 
 # Selectivity and threshold of Tolias, Avrithis, Jégou, ICCV 2013, section 5.

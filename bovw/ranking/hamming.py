@@ -9,11 +9,11 @@ from operator import iadd
 
 import numpy as np
 
+from bovw.compute.parallel import available_threads
 from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
-from bovw.parallel import available_threads
 from bovw.ranking.kernels import TURNS, add_turned, vote_by_turn
-from bovw.ranking.postings import Collection, gather_votes
+from bovw.ranking.votes import Collection, gather_votes
 from bovw.records import Doubles, Floats, Postings, Words
 
 # Features from which a query is worth a second thread: the halves' votes are added afterwards, so

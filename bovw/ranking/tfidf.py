@@ -8,7 +8,7 @@ import numpy as np
 
 from bovw.options import SearchOptions
 from bovw.ranking.kernels import add_tfidf
-from bovw.ranking.postings import Collection, gather_votes
+from bovw.ranking.votes import Collection, gather_votes
 from bovw.records import Floats, Postings, Words
 
 

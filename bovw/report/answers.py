@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bovw.outline import corners
+from bovw.geometry import corners
 from bovw.records import Box, Doubles, Features, Hit
 from bovw.report.album import Album, Thumbnail
 from bovw.report.figure import figure, pair_figure
 from bovw.report.page import page
 from bovw.report.text import counted, path_shown, shown
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 
 # Longest side in pixels: of what is shown large, too, and of hits that geometry does not confirm.
 LARGE, SMALL = 640, 320

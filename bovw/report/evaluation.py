@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from bovw.evaluation.datasets import Query
 from bovw.evaluation.metrics import interpolated, precision_recall
-from bovw.evaluation.protocols import Query
-from bovw.evaluation.report import Evaluation, Outcome
-from bovw.outline import corners
+from bovw.evaluation.results import Evaluation, Outcome
+from bovw.geometry import corners
 from bovw.records import Hit
 from bovw.report.album import Album
 from bovw.report.curve import curve_figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bovw.outline import visible
+from bovw.geometry import visible
 from bovw.records import Doubles
 from bovw.report.album import Thumbnail
 from bovw.report.text import shown

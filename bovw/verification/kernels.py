@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, int64, uint8, uint64
 
-from bovw.jit import array, differing_bits, helper, kernel
-from bovw.kernels import fetch_lists, next_image
+from bovw.compute.jit import array, differing_bits, helper, kernel
+from bovw.compute.kernels import fetch_lists, next_image
 
 
 @helper

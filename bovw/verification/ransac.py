@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float64
 
-from bovw.jit import array, helper, kernel
+from bovw.compute.jit import array, helper, kernel
 
 # Similarities tried: the rest are proposed by less telling matches.
 HYPOTHESES = 200

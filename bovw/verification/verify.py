@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bovw.compute.parallel import available_threads
 from bovw.options import SearchOptions
-from bovw.parallel import available_threads
 from bovw.records import Box, Doubles, Floats, Ints, Words
 from bovw.verification.matches import Matches, Segment, tentative_matches
 from bovw.verification.ransac import verify

@@ -1,3 +1,3 @@
 """Stage 3: the visual vocabulary."""
 
-from bovw.vocab.store import Vocabulary as Vocabulary
+from bovw.vocab.vocabulary import Vocabulary as Vocabulary

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from bovw.parallel import over_rows
+from bovw.compute.parallel import over_rows
 from bovw.records import Floats, Ints
 from bovw.vocab.cells import Cells, project, scores_of
 from bovw.vocab.kernels import LANES, least, nearest_of, shortlist

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, int32, int64, njit, uint8
 
-from bovw.jit import array, helper, kernel
+from bovw.compute.jit import array, helper, kernel
 
 # Dimensions that `_distances` adds at a time: fewer passes over its sums.
 STRIDE = 8

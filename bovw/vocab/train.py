@@ -13,11 +13,11 @@ import scipy.sparse
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from bovw.cluster import Cluster
-from bovw.parallel import in_order
+from bovw.cluster.engines import Cluster
+from bovw.compute.parallel import in_order
+from bovw.features.rootsift import rootsift, whole
 from bovw.records import Bytes, Floats
 from bovw.vocab.assign import Assigner
-from bovw.vocab.rootsift import rootsift, whole
 
 # Up to here one flat k-means is quicker than two levels and their rounds.
 FLAT_WORDS = 1024

@@ -14,8 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from bovw import __version__
 from bovw.errors import QueryError
+from bovw.geometry import carry
 from bovw.options import SearchOptions, ServeOptions
-from bovw.outline import carry
 from bovw.ranking import SCORINGS
 from bovw.records import Box
 from bovw.web.engine import PICTURE, THUMBNAIL, Engine, Source

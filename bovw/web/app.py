@@ -15,13 +15,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bovw import __version__
+from bovw.cluster.replicas import Team
 from bovw.options import ServeOptions
-from bovw.search import Searcher
-from bovw.team import Team
-from bovw.web import api, evaluation_api, writing
+from bovw.search.searcher import Searcher
+from bovw.web import admin_api, api, evaluation_api
+from bovw.web.admission import Gate
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
-from bovw.web.gate import Gate
 from bovw.web.metrics import Measured, Metrics
 from bovw.web.problems import Unexpected, answer_with_problems
 from bovw.web.state import Server
@@ -94,7 +94,7 @@ def create_app(
         title="bovw", version=__version__, redoc_url=None, lifespan=lifespan
     )
     app.state.server = server
-    for part in (api, evaluation_api, writing):
+    for part in (api, evaluation_api, admin_api):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", show_page, include_in_schema=False)

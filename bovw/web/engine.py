@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bovw.compute.parallel import available_jobs
 from bovw.errors import BovwError, ImageError, QueryError
+from bovw.images.decode import check_region
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
-from bovw.parallel import available_jobs
-from bovw.pictures import check_region
 from bovw.records import Box, Features, Hit
-from bovw.search import Searcher
+from bovw.search.searcher import Searcher
 from bovw.verification import Verified
-from bovw.web.reader import Reader
-from bovw.web.store import Store
+from bovw.web.cache import Store
+from bovw.web.decoder import Reader
 
 # Longest sides in pixels of pictures that are shown.
 THUMBNAIL, PICTURE = 320, 1600

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from bovw.evaluation.protocols import Dataset
+from bovw.evaluation.datasets import Dataset
 from bovw.web.api import JPEG, LATER, UNKNOWN, UNUSABLE, Here, Options, jpeg
 from bovw.web.engine import PICTURE, Source, UnknownError, id_of, shown
 from bovw.web.evaluations import HITS, Evaluations, Ranking, Run, State

@@ -15,15 +15,15 @@ from typing import Any, Literal
 
 from bovw.errors import BovwError, DatasetError, UnansweredError
 from bovw.evaluation.database import check_database
+from bovw.evaluation.datasets import Dataset, Query, load
 from bovw.evaluation.metrics import precision_recall
-from bovw.evaluation.protocols import Dataset, Query, load
-from bovw.evaluation.report import Evaluation, Outcome
+from bovw.evaluation.results import Evaluation, Outcome
 from bovw.evaluation.run import evaluate
 from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.records import Hit
+from bovw.web.admission import FullError
 from bovw.web.engine import Engine, UnknownError
-from bovw.web.gate import FullError
 from bovw.web.problems import told
 
 # Runs kept of a data set, the latest, and hits kept of each of their queries.

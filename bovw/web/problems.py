@@ -20,10 +20,10 @@ from bovw.errors import (
     UnansweredError,
     UsageError,
 )
+from bovw.web.admission import FullError
+from bovw.web.cache import TooLargeError
 from bovw.web.engine import UnknownError
-from bovw.web.gate import FullError
 from bovw.web.schemas import Problem
-from bovw.web.store import TooLargeError
 
 Responses = dict[int | str, dict[str, Any]]
 MEDIA_TYPE = "application/problem+json"

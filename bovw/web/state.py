@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fastapi import Request
 
-from bovw.team import Team
+from bovw.cluster.replicas import Team
+from bovw.web.admission import Gate
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
-from bovw.web.gate import Gate
 from bovw.web.metrics import Metrics
 
 

@@ -1,0 +1,1 @@
+"""What a collection will take: disk, memory, time."""

@@ -1,0 +1,200 @@
+"""Measures what a forecast needs to know, on some of the user's pictures and on an index.
+
+Seconds are of the processor, all threads together, so that other work and waiting for the disk
+count for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.capacity.forecast import RERANK, WORDS, Costs
+from bovw.compute.parallel import available_jobs
+from bovw.errors import BovwError
+from bovw.images.find import ImageFile
+from bovw.index import Index
+from bovw.ingest.encode import describe_file
+from bovw.options import FeatureOptions
+from bovw.records import Box, Doubles, Features
+from bovw.search.searcher import Searcher, affordable
+
+R = TypeVar("R")
+
+# Pictures looked at, and seconds after which no further one is.
+PICTURES, SECONDS = 40, 20.0
+# Of these, queries asked of an index.
+QUERIES = 10
+# Postings in a list, from which on its length decides what it costs, and not its beginning.
+LONG = 200
+# Files that grow with the features, and with the words; what is left grows with the images.
+BY_FEATURE = ("signatures.npy", "positions.npy", "frames.npy", "gaps.npy")
+BY_WORD = ("offsets.npy", "places.npy", "weights.npy")
+
+
+def measure(images: Sequence[ImageFile], index: Index | None = None) -> Costs:
+    """Measure what can be, in less than a minute; all else stays as it is shipped.
+
+    images  of which some are described; where none are given, those of the index
+
+    Raises BovwError where pictures were given and not one of those tried can be used.
+    """
+    costs = of_index(index) if index else Costs()
+    given = images or (held(index) if index else [])
+    options = Searcher(index).feature_options if index else FeatureOptions()
+    described, seconds = of_pictures(given, options)
+    if images and not described:
+        raise BovwError("not one of the pictures tried can be used: give a folder with others")
+    if described:
+        counts = [len(features) for features in described]
+        kept = costs.features if index else float(np.mean(counts))
+        costs = replace(costs, describe=seconds, asked=float(np.median(counts)), features=kept)
+    return of_queries(costs, described[:QUERIES], index) if index and described else costs
+
+
+def of_index(index: Index) -> Costs:
+    """Return what an index's files tell: its lists, and the bytes of what it holds.
+
+    Raises BovwError where it holds no features.
+    """
+    lengths = sum(np.diff(segment.offsets) for segment in index.segments)
+    if not len(index) or np.sum(lengths) < 2:
+        raise BovwError(f"the index in {index.folder} holds too little to go by: give another")
+    postings = float(np.sum(lengths))
+    sizes = {"feature": 0, "word": 0, "image": 0}
+    for name, size in index.bytes().items():
+        file = Path(name).name
+        kind = "feature" if file in BY_FEATURE else "word" if file in BY_WORD else "image"
+        sizes[kind] += size
+    words = int(index.meta["words"])
+    return replace(
+        Costs(),
+        features=index.features / len(index),
+        words=words,
+        skew=skew(np.asarray(lengths, np.float64)),
+        feature_bytes=sizes["feature"] / postings,
+        image_bytes=sizes["image"] / len(index),
+        word_bytes=sizes["word"] / words / len(index.segments),
+        vocabulary_bytes=float(sum(f.stat().st_size for f in index.vocabulary_folder.iterdir())),
+    )
+
+
+def skew(lengths: Doubles) -> float:
+    """Return how much longer a list is that a posting's word leads to than the mean list.
+
+    lengths  float64 [words]: postings of each word, 2 or more in all
+
+    The sum of the words' squared shares, times the words, less what chance adds in a small index.
+    Queries whose features are distributed as those of the index look at lists so long.
+    """
+    total = lengths.sum()
+    pairs = (lengths * (lengths - 1)).sum() / (total * (total - 1))
+    return float(pairs * len(lengths))
+
+
+def held(index: Index) -> list[ImageFile]:
+    """Return the pictures that an index holds, where they lay when it was indexed."""
+    rows = [row for row in index.images() if row.status == "ok"]
+    return [ImageFile(row.name, Path(row.folder + row.name)) for row in rows]
+
+
+def of_pictures(
+    images: Sequence[ImageFile], options: FeatureOptions
+) -> tuple[list[Features], float]:
+    """Return the features of some of the pictures, and the mean seconds of one.
+
+    Those that cannot be used are passed over.
+    """
+    order = np.random.default_rng(0).permutation(len(images))[: PICTURES + 1]
+    described: list[Features] = []
+    seconds: list[float] = []
+    for i in order.tolist():
+        one, taken = timed(partial(describe_file, images[i], options))
+        if one.features:
+            described.append(one.features)
+            seconds.append(taken)
+        if sum(seconds) > SECONDS:
+            break
+    # The first one waits for libraries to be loaded.
+    return described, float(np.mean(seconds[1:] or seconds or [0.0]))
+
+
+class Asked(NamedTuple):
+    """What queries had to do with, and the seconds of each part."""
+
+    features: float
+    lists: float
+    postings: float
+    candidates: float
+    expanding: float
+    assign: float
+    lookup: float
+    score: float
+    match: float
+    verify: float
+
+
+def of_queries(costs: Costs, described: Sequence[Features], index: Index) -> Costs:
+    """Ask an index with described pictures; return `costs` with what it took.
+
+    An index with short lists does not tell what postings cost, which stays as it was.
+    """
+    searcher = Searcher(index)
+    lengths = np.append(sum(np.diff(segment.offsets) for segment in index.segments), 0)
+    # The first one waits for kernels and for pages of the index.
+    asked = [ask(searcher, features, lengths) for features in (described[0], *described)][1:]
+    total = Asked(*np.sum(asked, axis=0).tolist())
+    costs = replace(
+        costs,
+        skew=total.postings / total.lists / lengths[:-1].mean(),
+        assign=total.assign / total.features,
+        lookup=total.lookup / total.features,
+        expanding=total.expanding / len(asked),
+    )
+    if total.postings < LONG * len(index.segments) * total.lists:
+        return costs
+    candidate = (total.verify - total.match) / max(total.candidates - len(asked), 1)
+    return replace(
+        costs,
+        posting=total.score / total.postings,
+        match=max(total.match - len(asked) * candidate, 0.0) / total.postings,
+        candidate=max(candidate, 0.0),
+    )
+
+
+def ask(searcher: Searcher, features: Features, lengths: npt.NDArray[np.int64]) -> Asked:
+    """Do what a search does, and look at the clock after each part.
+
+    lengths  int64 [words + 1]: how many postings each word has; the last is no word
+    """
+    jobs = available_jobs()
+    _, assign = timed(lambda: searcher.vocabulary.assign(features, 1, jobs))
+    words, lookup = timed(lambda: searcher.vocabulary.assign(features, WORDS, jobs))
+    words = affordable(words, searcher.index.segments, searcher.most_postings)
+    scores, score = timed(lambda: searcher.score(words))
+    best = searcher.rank(scores, RERANK).images
+    verify = partial(
+        searcher.verify, features.keypoints, words, Box(0, 0, features.width, features.height)
+    )
+    _, match = timed(lambda: verify(best[:1]))
+    verified, whole = timed(lambda: verify(best))
+    expanding = min(len(verified), searcher.options.expand)
+    postings = int(lengths[words.ids].sum())
+    lists = float(words.ids.size)
+    return Asked(
+        len(features), lists, postings, len(best), expanding, assign, lookup, score, match, whole
+    )
+
+
+def timed(run: Callable[[], R]) -> tuple[R, float]:
+    """Return an answer, and the processor's seconds that it took."""
+    start = process_time()
+    answer = run()
+    return answer, process_time() - start

@@ -1,0 +1,1 @@
+"""Work and searches spread over several machines."""

@@ -1,0 +1,62 @@
+"""What the commands share: remarks, progress, and the vocabulary they are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bovw.commands.options import DEFAULT_VOCAB
+
+if TYPE_CHECKING:
+    from bovw.cluster.engines import Cluster
+    from bovw.compute.parallel import Progress
+    from bovw.vocab import Vocabulary
+
+NO_VOCABULARY = "no vocabulary given: training one on these images"
+
+
+def say(quiet: bool, text: str) -> None:
+    """Print a remark, unless it is empty."""
+    if text and not quiet:
+        click.echo(text, err=True)
+
+
+def progress(quiet: bool) -> Progress:
+    """Return how the progress of long stages is shown: a bar, where somebody is watching."""
+    from bovw.compute.parallel import silent
+
+    def bar(results: Iterable[Any], length: int, label: str) -> AbstractContextManager[Any]:
+        return click.progressbar(results, length=length, label=label, file=sys.stderr)
+
+    return silent if quiet or not sys.stderr.isatty() else bar
+
+
+@contextmanager
+def on_cluster(address: str | None) -> Iterator[Cluster | None]:
+    """Join the cluster at an address while something is done; none without an address."""
+    if address is None:
+        yield None
+        return
+    from bovw.cluster.engines import connect
+
+    cluster = connect(address)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def find_vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
+    """Load the vocabulary asked for, or the one in its usual place, or none."""
+    from bovw.vocab import Vocabulary
+
+    if vocab is None and not DEFAULT_VOCAB.is_dir():
+        return None
+    loaded = Vocabulary.load(vocab or DEFAULT_VOCAB)
+    say(quiet, f"using the {len(loaded.words):,} words of {vocab or DEFAULT_VOCAB}")
+    return loaded

@@ -1,0 +1,159 @@
+"""The command that serves an index: serve."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack, suppress
+from functools import partial
+from ipaddress import ip_address
+from math import ceil
+from pathlib import Path
+from socket import SOCK_STREAM, create_server, getaddrinfo, socket
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from bovw.commands.feedback import on_cluster, say
+from bovw.commands.options import FOLDER, index_option, quiet_option
+from bovw.errors import BovwError, UsageError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+# Seconds that clients have to take their answers once the server is to end.
+ENDING = 10
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@click.command()
+@index_option
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="The address to listen at; 0.0.0.0 for all of this machine's.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True,
+              help="The port to listen at, 0 for any that is free.")  # fmt: skip
+@click.option("--cache", type=FOLDER, help="The folder that keeps thumbnails and pictures that "
+              "are searched with.  [default: bovw in the user's cache folder]")  # fmt: skip
+@click.option("--eval", multiple=True, metavar="DATASET",
+              help="A data set, as `bovw eval` takes it, for the page that evaluates. May be "
+                   "repeated.")  # fmt: skip
+@click.option("--images", type=FOLDER, help="The folder that holds the data sets' pictures.")
+@click.option(
+    "--allow-write",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Let requests with the token add images, kept in FOLDER, and remove images.",
+)
+@click.option("--cluster", metavar="ADDRESS",
+              help="Let a Ray cluster answer for the index's shards: auto, HOST:PORT or "
+                   "ray://HOST:PORT.")  # fmt: skip
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Of every shard, on the cluster.",
+)
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), default=10.0,
+              show_default=True, help="Seconds after which shards that have not answered are left "
+                                      "out.")  # fmt: skip
+@click.option("--token", help="What such requests have to show; best set as BOVW_SERVE_TOKEN.")
+@quiet_option
+def serve(
+    index: Path, host: str, port: int, cache: Path | None, eval: tuple[str, ...],
+    images: Path | None, allow_write: Path | None, cluster: str | None, replicas: int,
+    deadline: float, token: str | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Serve a web page that searches an index, and its REST API.
+
+    Example: bovw serve --index bovw-index --port 8000
+    """
+    try:
+        import uvicorn
+
+        from bovw.cluster.engines import RayCluster
+        from bovw.cluster.replicas import Team
+        from bovw.web.app import create_app
+    except ModuleNotFoundError as error:
+        raise BovwError(
+            f"{error.name} is not installed, which serving needs: pip install 'bovw[web]'"
+        ) from error
+    if bool(allow_write) != bool(token):
+        raise UsageError("--allow-write and --token (BOVW_SERVE_TOKEN) need each other")
+    if eval and not images:
+        raise UsageError("--eval needs --images, the folder that holds the pictures")
+    with on_cluster(cluster) as workers, ExitStack() as ending:
+        team = None
+        if workers:
+            if not isinstance(workers, RayCluster):
+                raise UsageError(
+                    "--cluster has to be one of Ray's to serve: auto or ray://HOST:PORT"
+                )
+            team = Team(workers, index, replicas, deadline)
+            ending.callback(team.close)
+        app = create_app(
+            index,
+            cache or default_cache(),
+            hosts=(*LOOPBACK, host) if _is_loopback(host) else ("*",),
+            datasets=eval,
+            images=images or Path(),
+            token=token,
+            additions=allow_write,
+            team=team,
+        )
+        config = uvicorn.Config(
+            app,
+            host,
+            port,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=ceil(max(ENDING, deadline)),
+        )
+        listening = _listen(config)
+        address, port = listening.getsockname()[:2]
+        name = f"[{address}]" if ":" in address else address
+        say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
+        with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
+            server = uvicorn.Server(config)
+            server.handle_exit = partial(_end, server)  # type: ignore[method-assign]
+            server.run([listening])
+
+
+def _end(server: uvicorn.Server, number: int, frame: FrameType | None) -> None:
+    """End a server at the first signal.
+
+    At a second, Uvicorn would break off in the midst of its event loop, and say so at length.
+    """
+    if server.should_exit:
+        signal.signal(number, signal.SIG_DFL)  # a third one ends whatever hangs
+    else:
+        type(server).handle_exit(server, number, frame)
+
+
+def _listen(config: uvicorn.Config) -> socket:
+    """Listen before anything is said; raises BovwError where that cannot be."""
+    found = getaddrinfo(config.host, config.port, type=SOCK_STREAM)
+    try:
+        return create_server(found[0][4][:2], family=found[0][0])
+    except OSError as error:
+        raise BovwError(
+            f"{config.host}:{config.port} cannot be listened at ({error.strerror}): "
+            "give another --host or --port"
+        ) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def default_cache() -> Path:
+    """Return bovw's folder in the user's cache folder (XDG Base Directory Specification)."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "bovw"
+
+
+COMMANDS = (serve,)

@@ -1,0 +1,48 @@
+"""What was left out of a run, named as it comes up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+SKIPPED = 3
+
+
+class Skips:
+    """Names the images that cannot be used as they come up, and remembers that there were some."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._suffixes: Counter[str] = Counter()
+
+    def __call__(self, name: str, reason: str) -> None:
+        """Report one image."""
+        # Imported here because it needs NumPy, which doubles the time of `bovw --help`.
+        from bovw.results.formats import printable
+
+        self.count += 1
+        click.echo(f"skipped {printable(name)}: {reason}", err=True)
+
+    def folder(self, error: OSError) -> None:
+        """Report a folder that cannot be read."""
+        self(str(error.filename), f"cannot be read: {error.strerror}")
+
+    def other(self, name: str) -> None:
+        """Count a file of another kind, by its suffix."""
+        self._suffixes[Path(name).suffix.lower() or "without a suffix"] += 1
+
+    def others(self) -> str:
+        """Return a line that says how many files of which kinds are not looked at, if any."""
+        from bovw.results.formats import printable
+
+        kinds = ", ".join(f"{n} {printable(kind)}" for kind, n in self._suffixes.most_common(5))
+        more = ", ..." if len(self._suffixes) > 5 else ""
+        return f"not images by their names, left out: {kinds}{more}" if kinds else ""
+
+    def leave(self) -> None:
+        """Exit with the code that says that some images were skipped."""
+        if self.count:
+            click.echo(f"{self.count} skipped, the rest is done", err=True)
+            click.get_current_context().exit(SKIPPED)

@@ -1,0 +1,1 @@
+"""What every stage computes with: kernels, threads, processes, memory."""

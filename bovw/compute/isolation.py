@@ -1,0 +1,201 @@
+"""Work that nothing stops: an item that crashes or hangs its process is lost alone."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from queue import LifoQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from bovw.compute.parallel import DEAD_WORKER
+from bovw.errors import BovwError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
+
+CRASHED = "crashed the process that read it"
+# As `inner_max_num_threads` of joblib.
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+
+
+@dataclass(frozen=True)
+class Casualty(Generic[T_co]):
+    """An item that ended its worker process or took too long, and for people the reason why."""
+
+    item: T_co
+    reason: str
+
+
+def guarded(
+    function: Callable[[T], R], items: Iterable[T], jobs: int, limit: float
+) -> Generator[R | Casualty[T], None, None]:
+    """Yield `function(item)` for each item, in order; one that brings a process down is lost alone.
+
+    limit  seconds that one item may take, after which its process is ended
+
+    Never runs the function in the calling process. Libraries inside a worker use one thread each.
+    An item that crashes its process is tried once more. At most 3 * jobs items are taken ahead.
+    Raises what the function raises, and BovwError where a worker process cannot start.
+    """
+    crew = Crew(function, jobs, limit)
+    threads = ThreadPoolExecutor(jobs)
+    upcoming = iter(items)
+    waiting: deque[tuple[T, Future[R | Casualty[T]]]] = deque()
+    try:
+        waiting.extend(
+            (item, threads.submit(crew.run, item)) for item in islice(upcoming, 3 * jobs)
+        )
+        while waiting:
+            item, future = waiting.popleft()
+            result = future.result()
+            if isinstance(result, Casualty) and result.reason == CRASHED:
+                # The system may have killed it because all together used up the memory: on its
+                # own it may get through.
+                wait([other for _, other in waiting])
+                result = threads.submit(crew.run, item).result()
+            waiting.extend((item, threads.submit(crew.run, item)) for item in islice(upcoming, 1))
+            yield result
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        crew.stop()
+        threads.shutdown()
+        crew.end()
+
+
+class Crew(Generic[T, R]):
+    """Some processes that run one function on an item at a time each, for callers in any thread."""
+
+    def __init__(self, function: Callable[[T], R], jobs: int, limit: float) -> None:
+        """Prepare `jobs` processes that may take `limit` seconds for an item; see `guarded`."""
+        # A process of loky's, unlike one of multiprocessing's, does not run a user's script again.
+        # Imported here because it takes a tenth of a second, which a query need not wait for.
+        from joblib.externals.loky.backend import get_context
+
+        context = get_context("loky")
+        self._workers = [_Worker(context, function, limit) for _ in range(jobs)]
+        self._idle: LifoQueue[_Worker[T, R]] = LifoQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+
+    def run(self, item: T) -> R | Casualty[T]:
+        """Return `function(item)`, or a casualty; waits for a process that has nothing to do.
+
+        Raises what the function raises, and BovwError where a process cannot start.
+        """
+        worker = self._idle.get()
+        try:
+            return worker.run(item)
+        finally:
+            self._idle.put(worker)
+
+    def stop(self) -> None:
+        """End the processes, from any thread and for good; what they work on is lost."""
+        for worker in self._workers:
+            worker.stop()
+
+    def end(self) -> None:
+        """Wait until they have ended, once nothing runs any more."""
+        for worker in self._workers:
+            worker.end()
+
+
+class _Worker(Generic[T, R]):
+    """A process that runs the function on one item at a time, so that its end blames one item.
+
+    It starts with the first item, and again with the next one after it ended.
+    """
+
+    def __init__(self, context: Any, function: Callable[[T], R], limit: float) -> None:
+        self.context, self.function, self.limit = context, function, limit
+        self.process: BaseProcess | None = None
+        self.pipe: Connection | None = None
+        self.stopped = False
+
+    def run(self, item: T) -> R | Casualty[T]:
+        """Return `function(item)`, or a casualty; raise what the function raises."""
+        message = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
+        pipe = self.pipe or self._start()
+        try:
+            pipe.send_bytes(message)
+            answer = pipe.recv_bytes() if pipe.poll(self.limit) else None
+        except (EOFError, OSError):
+            self.end()
+            return Casualty(item, CRASHED)
+        if answer is None:
+            self.end()
+            return Casualty(item, f"took more than {self.limit:g} s")
+        done, result = pickle.loads(answer)
+        if not done:
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        """End the process, from any thread and for good; an item that it works on is lost."""
+        self.stopped = True
+        # Taken once, because a thread that finds it dead clears it at any moment.
+        process = self.process
+        if process:
+            process.terminate()
+
+    def _start(self) -> Connection:
+        """Start the process and wait until it has imported what the function needs."""
+        pipe, remote = self.context.Pipe()
+        try:
+            process = self.context.Process(
+                target=_serve, args=(remote, self.function), daemon=True, env=ONE_THREAD
+            )
+            process.start()
+            remote.close()
+            self.process = process
+            if self.stopped:
+                process.terminate()
+            pipe.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise BovwError(DEAD_WORKER) from error
+        self.pipe = pipe
+        return pipe  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End the process, if there is one; the next item starts another."""
+        if self.process:
+            self.process.terminate()
+            # A process that waits for a broken disk may stay although told to end.
+            self.process.join(1)
+        if self.pipe:
+            self.pipe.close()
+        self.process = self.pipe = None
+
+
+def _serve(pipe: Connection, function: Callable[[Any], object]) -> None:
+    """Answer messages in a worker process, until the calling process closes the pipe or ends."""
+    # Ctrl-C reaches this process too, and the calling one sees to it. Being told to end has to work
+    # even in the middle of C code, and whatever was inherited.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with suppress(EOFError, OSError):
+        pipe.send_bytes(b"ready")
+        while True:
+            pipe.send_bytes(_answer(function, pipe.recv_bytes()))
+
+
+def _answer(function: Callable[[Any], object], message: bytes) -> bytes:
+    """Return True and the result, or False and the exception, pickled."""
+    try:
+        return pickle.dumps((True, function(pickle.loads(message))), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+        return pickle.dumps((False, error))

@@ -1,0 +1,158 @@
+"""Just-in-time kernels that all stages share: the image numbers of postings, a byte or so each.
+
+The image numbers of a word's postings ascend, so each is kept as its distance from the one before,
+the first from 0: in 7 bits a byte, the lowest first, where the high bit says that another byte
+follows (Witten, Moffat, Bell, "Managing gigabytes", 1999, section 3.3). One of 65,536 words is in
+every 26th image of 2,500 features, however many there are, so nearly all gaps fit one byte.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import boolean, int32, int64, uint8
+
+from bovw.compute.jit import array, helper, kernel, prefetch
+
+MORE = 128
+
+
+@helper
+def next_image(gaps, place, end, image):  # type: ignore[no-untyped-def]
+    """Return the image number after `image` and the place after its gap; -1 for a damaged gap."""
+    if place >= end:
+        return -1, place
+    byte = np.int64(gaps[place])
+    place += 1
+    gap = byte & (MORE - 1)
+    shift = 7
+    while byte >= MORE:
+        if place >= end or shift > 28:
+            return -1, place
+        byte = np.int64(gaps[place])
+        place += 1
+        gap |= (byte & (MORE - 1)) << shift
+        shift += 7
+    return image + gap, place
+
+
+@helper
+def fetch_lists(words, i, offsets, places, gaps, signatures):  # type: ignore[no-untyped-def]
+    """Have the lists fetched that the features after the i-th of words [n, m] look in.
+
+    They lie anywhere in the index, and memory takes as long to answer as a short list to go
+    through. First where the next one's but one begin, so that it is here when they are.
+    """
+    if i + 2 < len(words):
+        for word in words[i + 2]:
+            prefetch(offsets, word)
+            prefetch(places, word)
+    if i + 1 < len(words):
+        for word in words[i + 1]:
+            prefetch(gaps, places[word])
+            first = offsets[word] * signatures.shape[1]
+            prefetch(signatures, first)
+            prefetch(signatures, first + 8)
+
+
+@kernel(array(int64), array(int32))
+def encode_images(offsets, images):  # type: ignore[no-untyped-def]
+    """Return the gaps of the images [n] of postings sorted by word, and where each word's begin.
+
+    Returns (gaps uint8 [m], places int64 [words + 1]).
+    """
+    gaps = np.empty(5 * len(images), np.uint8)
+    places = np.zeros(len(offsets), np.int64)
+    place = 0
+    for word in range(len(offsets) - 1):
+        before = 0
+        for posting in range(offsets[word], offsets[word + 1]):
+            gap = images[posting] - before
+            before = images[posting]
+            while gap >= MORE:
+                gaps[place] = gap & (MORE - 1) | MORE
+                gap >>= 7
+                place += 1
+            gaps[place] = gap
+            place += 1
+        places[word + 1] = place
+    return gaps[:place].copy(), places
+
+
+@kernel(array(int64), array(int64), array(uint8), int64)
+def decode_images(offsets, places, gaps, images):  # type: ignore[no-untyped-def]
+    """Return the image of every posting: int32 [n]; none where one is not below `images`."""
+    decoded = np.empty(offsets[-1], np.int32)
+    for word in range(len(offsets) - 1):
+        image = 0
+        place = places[word]
+        for posting in range(offsets[word], offsets[word + 1]):
+            image, place = next_image(gaps, place, places[word + 1], image)
+            if not 0 <= image < images:
+                return decoded[:0]
+            decoded[posting] = image
+    return decoded
+
+
+@kernel(array(int64), array(int64), array(uint8), array(boolean))
+def count_images(offsets, places, gaps, live):  # type: ignore[no-untyped-def]
+    """Count what the images of a segment hold that are live [images], without decoding it whole.
+
+    Returns (frequencies int64 [words]: images that have each word; features, distinct int32
+    [images]: postings and different words of each image); empty where the gaps are damaged.
+    """
+    frequencies = np.zeros(len(offsets) - 1, np.int64)
+    features = np.zeros(len(live), np.int32)
+    distinct = np.zeros(len(live), np.int32)
+    for word in range(len(offsets) - 1):
+        last, image = -1, 0
+        place = places[word]
+        for _ in range(offsets[word], offsets[word + 1]):
+            image, place = next_image(gaps, place, places[word + 1], image)
+            if not 0 <= image < len(live):
+                return frequencies[:0], features[:0], distinct[:0]
+            if not live[image]:
+                continue
+            features[image] += 1
+            if image != last:
+                frequencies[word] += 1
+                distinct[image] += 1
+            last = image
+    return frequencies, features, distinct
+
+
+@kernel(array(int64), array(int64), array(uint8), array(int32))
+def find_postings(offsets, places, gaps, slots):  # type: ignore[no-untyped-def]
+    """Find the postings of some images.
+
+    slots  int32 [images]: each image's place among those wanted, -1 where it is none
+
+    Returns (starts int64 [k + 1], postings int64): the k-th has those from starts[k] to
+    starts[k + 1]; starts is empty where the gaps are damaged.
+    """
+    starts = np.zeros(slots.max() + 2, np.int64)
+    owners, found = np.empty(0, np.int32), np.empty(0, np.int64)
+    count = 0
+    for word in range(len(offsets) - 1):
+        image = 0
+        place, end = places[word], places[word + 1]
+        # Room for a whole list, since nearly all of it is passed over.
+        room = count + offsets[word + 1] - offsets[word]
+        if room > len(found):
+            owners = np.concatenate((owners, np.empty(room, np.int32)))
+            found = np.concatenate((found, np.empty(room, np.int64)))
+        for posting in range(offsets[word], offsets[word + 1]):
+            image, place = next_image(gaps, place, end, image)
+            if not 0 <= image < len(slots):
+                return starts[:0], found[:0]
+            # Written without asking, which is quicker than to branch.
+            owners[count], found[count] = slots[image], posting
+            count += slots[image] >= 0
+    for owner in owners[:count]:
+        starts[owner + 1] += 1
+    starts = np.cumsum(starts)
+    postings = np.empty(count, np.int64)
+    free = starts.copy()
+    for i in range(count):
+        postings[free[owners[i]]] = found[i]
+        free[owners[i]] += 1
+    return starts, postings

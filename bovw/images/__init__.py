@@ -1,0 +1,1 @@
+"""Stage 1: images found on disk and decoded upright."""

@@ -1,0 +1,191 @@
+"""Stage 1: decode images upright and grey, and refuse what cannot be used."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from bovw.errors import ImageError, QueryError
+from bovw.images.find import first_line, opened
+from bovw.records import Box, Bytes
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+MAX_PIXELS = 250_000_000
+MIN_SIDE = 16
+
+# What makes a picture upright, by its EXIF orientation.
+_TURNS: dict[int, Callable[[Bytes], Bytes]] = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: p.swapaxes(0, 1)[:, ::-1],
+    7: lambda p: p.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda p: p.swapaxes(0, 1)[::-1],
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    pixels  upright: uint8 [h, w] grey, or [h, w, 3] red, green and blue
+    scale   pixels of the upright original per pixel of `pixels`, 1 or more; pixel centres are at
+            whole numbers, so that x in the original is (x + 0.5) * scale - 0.5
+    width, height  of the upright original in pixels
+    """
+
+    pixels: Bytes
+    scale: float
+    width: int
+    height: int
+
+
+def read_picture(
+    path: Path, max_size: int, colours: bool = False, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Decode an image upright, its longest side reduced to `max_size` pixels at most.
+
+    The format is told by the content. Raises ImageError with the reason, without the file's name;
+    one with more than `max_pixels` is refused before it is decoded.
+    """
+    with opened(path) as file, _quiet_pillow():
+        if os.fstat(file.fileno()).st_size == 0:
+            raise ImageError("empty file")
+        try:
+            return _decode(file, max_size, "RGB" if colours else "L", max_pixels)
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError("not a readable JPEG, PNG, WebP, TIFF or BMP image") from None
+        except Image.DecompressionBombError:
+            raise _too_large(max_pixels) from None
+        except Exception as error:  # Pillow's plugins raise nearly anything on malformed data
+            raise ImageError(f"cannot be decoded: {first_line(error)}") from error
+
+
+def reduce_pixels(pixels: Bytes, max_size: int) -> Picture:
+    """Make a picture of pixels in memory: uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR.
+
+    Raises ImageError where their shape or type is another, or a side is too small.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+        raise ImageError("pixels must be uint8 of shape [h, w] or [h, w, 3]")
+    grey: Bytes = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
+    height, width = grey.shape
+    _check_size(width, height)
+    small = np.ascontiguousarray(_shrink(grey, max_size))
+    return Picture(small, max(width, height) / max(small.shape), width, height)
+
+
+def check_region(region: Box, width: int, height: int) -> Box:
+    """Return `region` clipped to an image of width x height; QueryError if nothing is left."""
+    x1, y1, x2, y2 = region
+    clipped = Box(max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+    if _is_empty(region) or _is_empty(clipped):  # the first is for NaN, which clipping loses
+        raise QueryError(
+            f"the region {x1:g},{y1:g},{x2:g},{y2:g} holds nothing of the image: give left,top,"
+            f"right,bottom in pixels within its {width} x {height}"
+        )
+    return clipped
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings and replace its limit, which phones' 200 megapixels exceed."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _decode(file: BufferedReader, max_size: int, mode: str, max_pixels: int) -> Picture:
+    with Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        _check_size(width, height, max_pixels)
+        # JPEG: libjpeg decodes a fraction of the size that is no less than wanted, of luma alone
+        # where that is enough.
+        drafted = image.draft(mode, _fit(width, height, max_size))
+        pixels = _values(image, mode)
+        # After decoding, because Pillow turns TIFF itself, its size and orientation included.
+        orientation = _orientation(image)
+        if not drafted:
+            width, height = image.size
+    pixels = _TURNS[orientation](_shrink(pixels, max_size))
+    if orientation >= 5:  # turned by a quarter
+        width, height = height, width
+    scale = max(width, height) / max(pixels.shape[:2])
+    return Picture(np.ascontiguousarray(pixels), scale, width, height)
+
+
+def _check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    if width * height > max_pixels:
+        raise _too_large(max_pixels)
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"too small: {width} x {height} pixels, a side of {MIN_SIDE} is needed")
+
+
+def _too_large(max_pixels: int) -> ImageError:
+    return ImageError(f"too large: more than {max_pixels // 10**6} megapixels")
+
+
+def _fit(width: int, height: int, max_size: int) -> tuple[int, int]:
+    """Return the size with the longest side reduced to `max_size` at most, fractions dropped."""
+    longest = max(width, height)
+    goal = min(longest, max_size)
+    return max(1, width * goal // longest), max(1, height * goal // longest)
+
+
+def _shrink(pixels: Bytes, max_size: int) -> Bytes:
+    longest = max(pixels.shape[:2])
+    if longest <= max_size:
+        return pixels
+    height, width = (max(1, round(side * max_size / longest)) for side in pixels.shape[:2])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _values(image: Image.Image, mode: str) -> Bytes:
+    if image.mode[0] in "IF":
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    # A copy costs a JPEG a tenth of its time, and convert always makes one.
+    return np.asarray(image if image.mode == mode else image.convert(mode))
+
+
+def _eight_bits(values: npt.NDArray[np.generic]) -> Bytes:
+    """Rescale 16-bit integers by their type's range, anything wider by its own finite one."""
+    grey = values.astype(np.float64)
+    finite = grey[np.isfinite(grey)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    if values.dtype.kind != "f" and low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    grey = np.nan_to_num(grey, nan=low, posinf=high, neginf=low)
+    return np.rint((grey - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a photograph with broken EXIF is still a photograph
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def _is_empty(box: Box) -> bool:
+    return not (box.x1 < box.x2 and box.y1 < box.y2)

@@ -1,0 +1,83 @@
+"""Splitting an index into shards that give the same answers."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bovw.errors import UsageError
+from bovw.index import Index, IndexWriter
+from bovw.index.catalog import ImageRow
+from bovw.index.graph import Graph
+from bovw.index.layout import check_free
+from bovw.index.segment import merge
+from bovw.index.sharded import create_shards, parts_of, seal, shard_of
+
+
+def split_index(source: Path, count: int, folder: Path) -> Index:
+    """Write the index in `source`, which may be one of shards, as `count` shards to `folder`.
+
+    Each gets the images whose names fall to it; the graph of neighbours goes along. `source` stays
+    as it is.
+
+    Raises UsageError for no shards, FormatError where there is no index, or `folder` is in use.
+    """
+    if count < 1:
+        raise UsageError(f"{count} shards: give 1 or more")
+    index = Index.open(source)
+    check_free(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty: give another folder")
+    create_shards(folder, count)
+    meta = index.meta
+    made_with = meta["words"], meta["bits"], meta["fingerprint"], meta["options"]
+    with ExitStack() as opened:
+        writers = [
+            opened.enter_context(IndexWriter.create(part, *made_with)) for part in parts_of(folder)
+        ]
+        for writer in writers:
+            shutil.copytree(index.vocabulary_folder, writer.vocabulary_folder)
+        rows = {row.name: row for row in index.images()}
+        for row in rows.values():
+            if row.status != "ok":
+                writers[shard_of(row.name, count)].skip(row)
+        _deal_out(index, rows, writers)
+        for writer in writers:
+            writer.commit()
+    graph = _renumbered(index.graph, index, Index.open(folder)) if index.graph else None
+    return seal(folder, graph)
+
+
+def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter]) -> None:
+    """Give every image's postings to the writer that its name falls to."""
+    for segment, start in zip(index.segments, index.starts.tolist(), strict=True):
+        images: dict[int, list[int]] = defaultdict(list)
+        for image in np.flatnonzero(index.statistics.live[start : start + len(segment.sizes)]):
+            name = index.names[start + int(image)]
+            images[shard_of(name, len(writers))].append(int(image))
+        for shard, own in sorted(images.items()):
+            chosen = np.zeros(len(segment.sizes), np.bool_)
+            chosen[own] = True
+            names = [index.names[start + image] for image in own]
+            unplaced = [replace(rows[name], segment=None, number=None) for name in names]
+            writers[shard].adopt(merge([segment], [chosen]), unplaced)
+
+
+def _renumbered(graph: Graph, old: Index, new: Index) -> Graph:
+    """Return a graph for the same images under the numbers that another index gives them."""
+    numbers = np.full(len(old.names), -1, np.int32)
+    for image in np.flatnonzero(old.statistics.live).tolist():
+        found = new.names.find(old.names[image])
+        numbers[image] = -1 if found is None else found
+    own = np.flatnonzero(numbers >= 0)
+    neighbours = np.full((len(new.names), graph.neighbours.shape[1]), -1, np.int32)
+    weights = np.zeros(neighbours.shape, np.float32)
+    linked = graph.neighbours[own]
+    neighbours[numbers[own]] = np.where(linked >= 0, numbers[linked], -1)
+    weights[numbers[own]] = graph.weights[own]
+    return Graph(neighbours, weights)

@@ -1,0 +1,135 @@
+"""Joins the stages for a graph: every indexed image asks for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bovw.compute.parallel import Progress, in_order, sensible_jobs, silent
+from bovw.errors import ImageError
+from bovw.features.sift import describe_all
+from bovw.images.decode import read_picture
+from bovw.index import Index
+from bovw.index.graph import Graph
+from bovw.index.sharded import changing, read_shards, seal, shard_of
+from bovw.records import Box, Features, Words
+from bovw.search.searcher import Searcher
+from bovw.verification import Verified
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One image beside all others.
+
+    neighbours       their names and the evidence for them, best first
+    features, words  what to keep of the image, where that was asked for
+    """
+
+    neighbours: list[tuple[str, float]]
+    features: Features | None = None
+    words: Words | None = None
+
+
+def link_images(
+    folder: Path,
+    jobs: int | None = None,
+    progress: Progress = silent,
+    on_skip: Callable[[str, str], object] | None = None,
+    keep: int | None = None,
+) -> Graph:
+    """Find the confirmed neighbours of every indexed image, and keep them in the index.
+
+    The images are read again: looking for each feature in several words finds more neighbours than
+    the one word that the index keeps of it. Nobody else can write to the index meanwhile.
+
+    on_skip  is told the name of each image that cannot be read any more, and the reason
+    keep     features to keep of each image: those that confirmed a neighbour before others (Turcot
+             and Lowe, "Better matching with fewer features", ICCV workshops 2009); None for all
+
+    Raises FormatError where there is no index.
+    """
+    with changing(folder) as writers:
+        index = Index.open(folder)
+        images = np.flatnonzero(index.statistics.live).tolist()
+        found: dict[str, list[tuple[str, float]]] = {}
+        results = in_order(partial(_compare, folder, keep), images, sensible_jobs(jobs))
+        with progress(results, len(images), "Linking") as answers:
+            for image, answer in zip(images, answers, strict=True):
+                name = index.names[image]
+                if isinstance(answer, ImageError):
+                    if on_skip:
+                        on_skip(name, str(answer))
+                    continue
+                found[name] = answer.neighbours
+                if answer.features and answer.words:
+                    writer = writers[shard_of(name, len(writers))]
+                    row = replace(writer.rows[name], features=len(answer.features))
+                    writer.add(row, answer.features, answer.words)
+        for writer in writers:
+            writer.commit()
+        graph = _graph_of(found, Index.open(folder).names)
+        if read_shards(folder):
+            seal(folder, graph)
+        else:
+            writers[0].put_graph(graph)
+            writers[0].commit()
+    return graph
+
+
+def _graph_of(found: dict[str, list[tuple[str, float]]], names: Sequence[str]) -> Graph:
+    numbers = {name: number for number, name in enumerate(names)}
+    own = (found.get(name, []) for name in names)
+    return Graph.of([[(numbers[name], evidence) for name, evidence in one] for one in own])
+
+
+def _compare(folder: Path, keep: int | None, image: int) -> Compared | ImageError:
+    """Find the images that geometry confirms to show what an indexed one shows."""
+    cv2.setNumThreads(1)
+    searcher = _searcher(folder)
+    index, options = searcher.index, searcher.feature_options
+    try:
+        picture = read_picture(index.path(image), options.max_size)
+    except ImageError as error:
+        return error
+    features, order = describe_all(picture, options)
+    words = searcher.vocabulary.assign(features, searcher.options.words)
+    ranking = searcher.rank(searcher.score(words))
+    whole = Box(0, 0, picture.width, picture.height)
+    verified = searcher.verify(features.keypoints, words, whole, ranking.images)
+    confirmed = [v for v in verified if v.confirmed and v.image != image]
+    neighbours = [(index.names[v.image], v.evidence) for v in confirmed]
+    if keep is None:
+        return Compared(neighbours)
+    rows = choose(features, order, confirmed, keep)
+    kept = replace(features.rows(rows), descriptors=np.empty((0, 128), np.uint8))
+    return Compared(neighbours, kept, words.rows(rows))
+
+
+def choose(
+    features: Features,
+    order: npt.NDArray[np.intp],
+    confirmed: Sequence[Verified],
+    keep: int,
+) -> npt.NDArray[np.intp]:
+    """Return the rows of `keep` features, or of all where there are no more, ascending.
+
+    Those that are inliers of most confirmed images come first, then the others in `order`.
+    """
+    inliers = np.zeros(len(features), np.int64)
+    for one in confirmed:
+        places = set(map(tuple, one.points[:, :2].tolist()))
+        inliers += [tuple(place) in places for place in features.keypoints[:, :2].tolist()]
+    best = order[np.argsort(-inliers[order], kind="stable")]
+    return np.sort(best[:keep])
+
+
+@lru_cache(maxsize=1)
+def _searcher(folder: Path) -> Searcher:
+    """Open an index once a process."""
+    return Searcher(Index.open(folder))

@@ -1,0 +1,129 @@
+"""What a cluster's worker does: it reads some images, and writes them as a whole segment."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from multiprocessing import current_process
+from pathlib import Path
+
+from bovw import __version__
+from bovw.compute.isolation import Casualty, Crew
+from bovw.errors import BovwError
+from bovw.images.find import ImageFile
+from bovw.index.catalog import ImageRow
+from bovw.index.segment import Gathering, Written
+from bovw.ingest.encode import Described, describe_file, encode, lost
+from bovw.options import FeatureOptions
+from bovw.records import Words
+
+# Most images of a segment that a worker writes at a time.
+CHUNK = 50
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Images that were read: a segment of those that can be used, and rows of all.
+
+    segment  None where not one can be used
+    usable   rows in the segment's order
+    skipped  rows of the others
+    """
+
+    segment: Written | None
+    usable: list[ImageRow]
+    skipped: list[ImageRow]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a worker is asked to work with.
+
+    vocabulary, incoming  folders on a file system that all workers see
+    limit                 seconds that one image may take
+    """
+
+    options: FeatureOptions
+    vocabulary: Path
+    incoming: Path
+    words: int
+    bits: int
+    limit: float
+
+
+def write_segment(made: Made, images: Sequence[ImageFile]) -> Harvest:
+    """Read images and write a segment of them; one that crashes or hangs is skipped alone."""
+    crew = _encoders(made.options, made.vocabulary, made.limit)
+    gathering = Gathering(made.words, made.bits)
+    usable, skipped = [], []
+    for image in images:
+        answer = crew.run(image)
+        one, words = (lost(answer), None) if isinstance(answer, Casualty) else answer
+        if one.features and words:
+            gathering.add(one.features, words.ids[:, 0], words.signatures[:, 0])
+            usable.append(one.row)
+        else:
+            skipped.append(one.row)
+    if not usable:
+        return Harvest(None, usable, skipped)
+    segment = gathering.segment()
+    # Never the name of one that a lost worker began.
+    folder = made.incoming / uuid.uuid4().hex
+    return Harvest(Written(folder, segment.save(folder), len(segment)), usable, skipped)
+
+
+def describe_images(
+    options: FeatureOptions, limit: float, images: Sequence[ImageFile]
+) -> list[Described]:
+    """Describe images; one that crashes or hangs is skipped alone."""
+    crew = _describers(options, limit)
+    answers = (crew.run(image) for image in images)
+    return [lost(answer) if isinstance(answer, Casualty) else answer for answer in answers]
+
+
+def check_workers(answers: Sequence[tuple[str, str, bool]], folder: Path) -> None:
+    """Raise BovwError unless all that `introduce` returned elsewhere is as it is here."""
+    own = introduce(folder)
+    for answer in answers:
+        for name, theirs, ours in zip(("bovw", "Python"), answer, own, strict=False):
+            if theirs != ours:
+                raise BovwError(
+                    f"a worker has {name} {theirs} where this machine has {ours}: install the same "
+                    "on all"
+                )
+        if not answer[2]:
+            raise BovwError(
+                f"a worker does not see {folder}: put the index on a file system that all machines "
+                "have at the same place, the images, too"
+            )
+
+
+def introduce(folder: Path) -> tuple[str, str, bool]:
+    """Return this worker's versions of bovw and Python, and whether it sees a folder."""
+    return __version__, f"{sys.version_info.major}.{sys.version_info.minor}", folder.is_dir()
+
+
+@lru_cache(maxsize=1)
+def _encoders(
+    options: FeatureOptions, vocabulary: Path, limit: float
+) -> Crew[ImageFile | Described, tuple[Described, Words | None]]:
+    """Keep a process between tasks, which has read the vocabulary; it ends with this one."""
+    _allow_children()
+    return Crew(partial(encode, options=options, vocabulary=vocabulary), 1, limit)
+
+
+@lru_cache(maxsize=1)
+def _describers(options: FeatureOptions, limit: float) -> Crew[ImageFile, Described]:
+    _allow_children()
+    return Crew(partial(describe_file, options=options), 1, limit)
+
+
+def _allow_children() -> None:
+    """Let this process have children, which Python denies to daemons such as Dask's workers.
+
+    It is meant to leave nothing behind, and a crew ends by itself when its pipe closes.
+    """
+    current_process().daemon = False

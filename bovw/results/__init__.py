@@ -1,0 +1,1 @@
+"""Stage 7: answers written as a table, JSON, CSV, paths, or a TREC run."""

@@ -1,0 +1,3 @@
+"""Joins the stages for a query."""
+
+from bovw.search.searcher import Searcher as Searcher

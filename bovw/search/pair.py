@@ -1,0 +1,117 @@
+"""Tells whether two pictures show the same thing, without an index and its words.
+
+Descriptors themselves are compared, which is surer than words for a pair and too slow for many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.features.rootsift import rootsift
+from bovw.geometry import carry
+from bovw.options import SearchOptions
+from bovw.records import Box, Doubles, Features
+from bovw.verification import Matches, verify_matches
+
+# How near the nearest descriptor has to be in terms of the second nearest: Lowe, "Distinctive image
+# features from scale-invariant keypoints", IJCV 2004, section 7.1.
+RATIO = 0.8
+# Descriptors of the first picture that are compared at a time, which bounds the memory.
+BLOCK = 2048
+
+Numbers = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What agrees in two pictures, in pixels of the upright originals.
+
+    points     float64 [n, 4]: x, y in the first and x, y in the second picture of each inlier
+    transform  float64 [3, 3]: the first picture's pixels to the second's
+    box        float64 [4, 2]: where the first picture's corners lie in the second, clockwise from
+               the top left one
+    """
+
+    points: Doubles
+    transform: Doubles
+    box: Doubles
+
+    @property
+    def inliers(self) -> int:
+        """How many one-to-one matches agree with the transform."""
+        return len(self.points)
+
+
+def match_pair(
+    a: Features, b: Features, least: int = SearchOptions().min_inliers
+) -> Agreement | None:
+    """Return how two pictures agree; None where fewer than `least` places of either do.
+
+    Of 1,300 pairs of photographs of different things none agreed in 4 places; of 800, two in 3.
+    """
+    matches = tentative_matches(a, b)
+    sides = max(a.width, a.height), max(b.width, b.height)
+    verified = verify_matches(0, matches, *sides, least) if len(matches) >= least else None
+    if verified is None:
+        return None
+    box = carry(verified.transform, Box(0, 0, a.width, a.height))
+    return Agreement(verified.points, verified.transform, box)
+
+
+def tentative_matches(a: Features, b: Features) -> Matches:
+    """Match the features that are each other's nearest and much nearer than any other.
+
+    A match weighs the less the nearer the second nearest is.
+    """
+    if not len(a) or not len(b):
+        nothing = np.empty((0, 4))
+        return Matches(nothing, nothing, np.empty(0))
+    nearest = find_nearest(a, b)
+    ratios = np.sqrt(nearest.first / np.maximum(nearest.second, 1e-9))
+    mutual = nearest.back[nearest.rows] == np.arange(len(a))
+    own = np.flatnonzero(mutual & (ratios < RATIO))
+    own = own[np.argsort(ratios[own], kind="stable")]
+    query = a.keypoints[own].astype(np.float64)
+    found = b.keypoints[nearest.rows[own]].astype(np.float64)
+    return Matches(query, found, 1 - ratios[own])
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest descriptors of another picture, and the other way round.
+
+    rows    intp [n]: of each descriptor, the nearest of the other's m
+    first, second  float64 [n]: squared distances of the nearest and of the second nearest, which
+            is infinite where the other picture has one descriptor alone
+    back    intp [m]: of each of the other's, the nearest of these n
+    """
+
+    rows: Numbers
+    first: Doubles
+    second: Doubles
+    back: Numbers
+
+
+def find_nearest(a: Features, b: Features) -> Nearest:
+    """Find the nearest RootSIFT descriptors of either picture, both of which have some."""
+    ours, theirs = rootsift(a.descriptors), rootsift(b.descriptors)
+    lengths = (theirs**2).sum(axis=1)
+    rows, back = np.empty(len(ours), np.intp), np.empty(len(theirs), np.intp)
+    first, second = np.empty(len(ours)), np.full(len(ours), np.inf)
+    closest = np.full(len(theirs), np.inf, np.float32)
+    for start in range(0, len(ours), BLOCK):
+        block = ours[start : start + BLOCK]
+        here = np.arange(len(block))
+        distances = (block**2).sum(axis=1, keepdims=True) + lengths - 2 * (block @ theirs.T)
+        nearest = distances.argmin(axis=0)
+        nearer = distances[nearest, np.arange(len(theirs))] < closest
+        back[nearer] = start + nearest[nearer]
+        closest[nearer] = distances[nearest[nearer], nearer]
+        rows[start + here] = best = distances.argmin(axis=1)
+        first[start + here] = distances[here, best]
+        distances[here, best] = np.inf
+        second[start + here] = distances.min(axis=1)
+    return Nearest(rows, first, second, back)

@@ -1,0 +1,210 @@
+"""The vocabulary: a value that is trained or loaded whole, and its folder on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bovw.cluster.engines import Cluster
+from bovw.compute.parallel import over_rows
+from bovw.errors import BovwError, FormatError, check_not_newer
+from bovw.features.rootsift import rootsift
+from bovw.options import VocabularyOptions
+from bovw.records import Bytes, Features, Floats, Ints, Signatures, Words
+from bovw.vocab.assign import Assigner
+from bovw.vocab.cells import Cells
+from bovw.vocab.signatures import random_projection, sign
+
+FORMAT = 2
+CELLS = "cells.npz"
+ARRAYS = ("words.npy", "projection.npy", "sources.npy")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Visual words and the projection that signs features within them.
+
+    words       float32 [k, 128]: whole numbers, RootSIFT of norm 256
+    projection  float32 [bits, 128]: whole numbers, orthogonal directions
+    sources     uint64 [images], sorted: the first eight bytes of the SHA-256 of every image file
+                trained on, by which an evaluation tells its own vocabulary from an independent one
+    settings    how it was trained, for people to read
+    cells       the words' cells, where they are kept
+    """
+
+    words: Floats
+    projection: Floats
+    sources: npt.NDArray[np.uint64]
+    settings: dict[str, Any] = field(default_factory=dict)
+    cells: Cells | None = None
+
+    @classmethod
+    def train(
+        cls,
+        descriptors: Bytes,
+        options: VocabularyOptions = VocabularyOptions(),
+        sources: npt.NDArray[np.uint64] | None = None,
+        jobs: int = 1,
+        cluster: Cluster | None = None,
+    ) -> Vocabulary:
+        """Cluster SIFT descriptors uint8 [n, 128], n >= 1, into visual words.
+
+        Fewer than `options.words` are made where there are not 8 descriptors for each. Raises
+        BovwError where there are none at all.
+        """
+        if not len(descriptors):
+            raise BovwError("no descriptors to train on: give images that have features")
+        # Imported here because scikit-learn takes a second, which a query need not wait for.
+        from bovw.vocab.train import feasible_words, train_words
+
+        count = feasible_words(options.words, len(descriptors))
+        words = train_words(descriptors, count, options.seed, options.rounds, jobs, cluster)
+        projection = random_projection(options.bits, words.shape[1], options.seed)
+        settings = {**asdict(options), "words": len(words), "descriptors": len(descriptors)}
+        known = np.empty(0, np.uint64) if sources is None else np.unique(sources)
+        return cls(words, projection, known, settings)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a signature."""
+        return len(self.projection)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides a feature's words and signatures."""
+        digest = hashlib.sha256()
+        for array in self._stored()[:2]:
+            digest.update(repr(array.shape).encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def assigner(self) -> Assigner:
+        """The nearest-word search, made at first use."""
+        return Assigner(self.words, self.cells)
+
+    def assign(self, features: Features, count: int = 1, jobs: int = 1) -> Words:
+        """Return the `count` nearest words of every feature, and the signatures in them."""
+
+        def find(descriptors: Bytes) -> tuple[Ints, Signatures]:
+            values = rootsift(descriptors)
+            ids = self.assigner.nearest(values, count)
+            return ids, sign(values, self.words, ids, self.projection)
+
+        parts = zip(*over_rows(find, features.descriptors, jobs), strict=True)
+        ids, signatures = (np.concatenate(part) for part in parts)
+        return Words(ids, signatures, features.angles)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder aside and move it into place; a vocabulary there is replaced.
+
+        Raises FormatError where `folder` is something else that would be lost.
+        """
+        folder = Path(folder)
+        check_target(folder)
+        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        aside.mkdir(parents=True)
+        try:
+            self._write(aside)
+            if folder.exists():
+                shutil.rmtree(folder)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        for name, array in zip(ARRAYS, self._stored(), strict=True):
+            np.save(folder / name, array)
+        self.assigner.cells.save(folder / CELLS)
+        manifest = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "bits": self.bits,
+            "settings": self.settings,
+            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, CELLS)},
+        }
+        with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _stored(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.words.astype(np.uint8), self.projection.astype("<i2"), self.sources
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """Read a vocabulary's folder.
+
+        Raises FormatError where it is missing, damaged or of a newer format.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        try:
+            words, projection, sources = (np.load(folder / name) for name in ARRAYS)
+            # Damaged cells could lead anywhere; the words are enough to make them again.
+            path = folder / CELLS
+            whole = _sha256(path) == manifest["checksums"].get(CELLS)
+            loaded = cls(
+                words.astype(np.float32),
+                projection.astype(np.float32),
+                sources,
+                manifest["settings"],
+                Cells.load(path, len(words)) if whole else None,
+            )
+            if loaded.fingerprint != manifest["fingerprint"]:
+                raise ValueError("its words are not those of its manifest")
+        except Exception as error:  # a damaged header is parsed as Python, and fails in many ways
+            raise _damaged(folder, error) from error
+        return loaded
+
+
+def check_target(folder: Path) -> None:
+    """Raise FormatError where a vocabulary saved to `folder` would replace something else."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / "manifest.json").is_file():
+        raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a vocabulary's manifest; raises FormatError as `Vocabulary.load` does."""
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = int(manifest["format"])
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"no vocabulary in {folder}: make one with `bovw build-vocab DIR --out {folder}`"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    check_not_newer(folder, "vocabulary format", version, FORMAT)
+    return manifest
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Return the names of a vocabulary's files that are missing or differ from their checksums."""
+    expected = read_manifest(folder).get("checksums", {})
+    return [name for name, digest in expected.items() if _sha256(folder / name) != digest]
+
+
+def _damaged(folder: Path, error: Exception) -> FormatError:
+    return FormatError(
+        f"the vocabulary in {folder} is damaged ({error}): make it again with `bovw build-vocab`"
+    )
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

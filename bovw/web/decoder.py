@@ -1,0 +1,73 @@
+"""Files that may be anything are decoded in processes of their own, with a limit of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+
+from bovw.compute.isolation import Casualty, Crew
+from bovw.errors import ImageError
+from bovw.features.sift import describe
+from bovw.images.decode import read_picture
+from bovw.options import FeatureOptions
+from bovw.records import Features
+
+R = TypeVar("R")
+# Pixels of a picture given by a stranger; decoding takes up to forty bytes each, of 16 bits.
+MOST_PIXELS = 64_000_000
+# Of JPEGs that are shown, from 0 to 100.
+QUALITY = 85
+
+
+class Reader:
+    """Reads pictures, each in one of `jobs` processes and in `limit` seconds at most.
+
+    All methods raise ImageError, with the reason but without the picture's name.
+    """
+
+    def __init__(self, jobs: int, limit: float) -> None:
+        self._crew: Crew[Callable[[], Any], Any] = Crew(_call, jobs, limit)
+        self._jobs = jobs
+
+    def start(self) -> None:
+        """Start a process now, so that the first picture need not wait for it."""
+        self._run(partial(cv2.setNumThreads, -1))
+
+    def describe(self, path: Path, options: FeatureOptions) -> Features:
+        """Return the features of a picture."""
+        return self._run(partial(_describe, path, options))
+
+    def shrink(self, path: Path, side: int) -> tuple[bytes, int, int]:
+        """Return a picture as an upright JPEG of at most `side` pixels, and its own two sides."""
+        return self._run(partial(_shrink, path, side))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._crew.stop()
+        self._crew.end()
+
+    def _run(self, work: Callable[[], R]) -> R:
+        result = self._crew.run(work)
+        if isinstance(result, Casualty):
+            raise ImageError(result.reason)
+        answer: R = result
+        return answer
+
+
+def _call(work: Callable[[], R]) -> R:
+    return work()
+
+
+def _describe(path: Path, options: FeatureOptions) -> Features:
+    return describe(read_picture(path, options.max_size, max_pixels=MOST_PIXELS), options)
+
+
+def _shrink(path: Path, side: int) -> tuple[bytes, int, int]:
+    picture = read_picture(path, side, colours=True, max_pixels=MOST_PIXELS)
+    pixels = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return encoded.tobytes(), picture.width, picture.height
