@@ -21,6 +21,7 @@ from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Hit
+from bovw.search import searcher as searching
 from bovw.search.searcher import Searcher, carry
 
 Build = Callable[..., Index]

@@ -18,7 +18,7 @@ from bovw.index.segment import postings_of
 from bovw.records import Box
 from bovw.search.searcher import Searcher
 
-ARCHIVES = sorted((Path(__file__).parent / "data").glob("format-*.bovw"))
+ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("format-*.bovw"))
 
 # What the features that the index has of an image find besides it: best of all, score, inliers.
 FOUND: dict[str, tuple[str, float, int]] = {
