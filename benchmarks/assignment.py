@@ -21,9 +21,8 @@ import faiss
 import numpy as np
 from machine import write_result
 
-from bovw.features.rootsift import rootsift
-from bovw.features.sift import describe_query
 from bovw.records import Floats, Ints
+from bovw.search.query import describe_query
 from bovw.vocab import Vocabulary
 
 BEAMS = (12, 16, 20, 24, 32, 40)
@@ -35,7 +34,7 @@ def main() -> None:
     arguments = parse()
     vocabulary = Vocabulary.load(arguments.vocab)
     features = [describe_query(image)[0] for image in arguments.images]
-    values = np.concatenate([rootsift(one.descriptors) for one in features])
+    values = np.concatenate([one.descriptors.astype(np.float32) for one in features])
     faiss.omp_set_num_threads(2)
     truth = faiss.knn(values, vocabulary.words, 5)[1]
     graph = faiss.IndexHNSWFlat(vocabulary.words.shape[1], 16)

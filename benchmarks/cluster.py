@@ -23,14 +23,15 @@ from machine import write_result
 from ray.cluster_utils import Cluster as Nodes
 
 from bovw.cluster.engines import RayCluster
-from bovw.cluster.replicas import Team
-from bovw.features.sift import describe_query
+from bovw.cluster.replicas import ShardReplicas
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.index.resharding import split_index
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, VocabularyOptions
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
@@ -69,9 +70,9 @@ def build(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> 
     own, others, ratios = [], [], []
     for number in range(arguments.rounds + 1):
         start = time.perf_counter()
-        build_index(files, scratch / f"own-{number}", vocabulary, jobs=WORKERS)
+        build_index(files, scratch / f"own-{number}", Recipe(vocabulary), Run(jobs=WORKERS))
         middle = time.perf_counter()
-        build_index(files, scratch / f"ray-{number}", vocabulary, cluster=cluster)
+        build_index(files, scratch / f"ray-{number}", Recipe(vocabulary), Run(workers=cluster))
         end = time.perf_counter()
         if number:  # the first round starts the cluster's workers
             own.append(len(files) / (middle - start))
@@ -92,9 +93,9 @@ def train(arguments: argparse.Namespace, cluster: RayCluster) -> dict[str, Any]:
     files = find_images([arguments.folder])[: arguments.limit]
     features, options = FeatureOptions(), VocabularyOptions(words=TRAINED)
     start = time.perf_counter()
-    here = build_vocabulary(files, features, options, jobs=WORKERS)
+    here = build_vocabulary(files, features, options, run=Run(jobs=WORKERS))
     middle = time.perf_counter()
-    there = build_vocabulary(files, features, options, cluster=cluster)
+    there = build_vocabulary(files, features, options, run=Run(workers=cluster))
     end = time.perf_counter()
     assert here.fingerprint == there.fingerprint, "the same words"
     own, others = middle - start, end - middle
@@ -104,7 +105,7 @@ def train(arguments: argparse.Namespace, cluster: RayCluster) -> dict[str, Any]:
 
 def ask(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> dict[str, Any]:
     shards = split_index(arguments.index, SHARDS, scratch / "shards")
-    team = Team(cluster, shards.folder, deadline=DEADLINE)
+    team = ShardReplicas(cluster, shards.folder, deadline=DEADLINE)
     here, there = Searcher(Index.open(arguments.index)), team.searcher(shards)
     queries = [describe_query(image, options=here.feature_options) for image in arguments.images]
     times: list[tuple[float, float]] = []
@@ -130,7 +131,7 @@ def ask(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> di
 
 
 def fresh(searcher: Any) -> Any:
-    return searcher.asking(searcher.options)
+    return searcher.with_options(searcher.options)
 
 
 if __name__ == "__main__":

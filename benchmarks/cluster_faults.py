@@ -42,16 +42,17 @@ from ray.cluster_utils import Cluster as Nodes
 
 import bovw.ingest.build
 from bovw.cluster.engines import RayCluster
-from bovw.cluster.replicas import Team
+from bovw.cluster.replicas import ShardReplicas
 from bovw.errors import BovwError
-from bovw.features.sift import describe_query
 from bovw.images.find import ImageFile, find_images
 from bovw.index import Index
 from bovw.index.resharding import split_index
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.records import Box, Features, Hit
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
 
@@ -143,8 +144,8 @@ class Given:
 
 def prepare(files: list[ImageFile], local: Local, scratch: Path) -> Given:
     words = VocabularyOptions(words=WORDS, rounds=1)
-    vocabulary = build_vocabulary(files, OPTIONS, words, jobs=2)
-    build_index(files, scratch / "own", vocabulary, OPTIONS, jobs=2)
+    vocabulary = build_vocabulary(files, OPTIONS, words, run=Run(jobs=2))
+    build_index(files, scratch / "own", Recipe(vocabulary, features=OPTIONS), Run(jobs=2))
     return Given(local, files, vocabulary, Index.open(scratch / "own"), scratch)
 
 
@@ -193,10 +194,8 @@ def build(given: Given, name: str, counts: Counter[str]) -> float:
         build_index(
             given.files,
             folder,
-            given.vocabulary,
-            OPTIONS,
-            ingest=INGEST,
-            cluster=given.local.cluster,
+            Recipe(given.vocabulary, features=OPTIONS),
+            Run(options=INGEST, workers=given.local.cluster),
         )
     except BovwError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -227,7 +226,7 @@ class Asked:
 class Clients:
     """Ask a team without a pause, and hold every answer against those of one index."""
 
-    def __init__(self, given: Given, team: Team, shards: Index) -> None:
+    def __init__(self, given: Given, team: ShardReplicas, shards: Index) -> None:
         self._team, self._shards = team, shards
         here = Searcher(given.index)
         names = sorted(file.path for file in given.files)[:: TAKEN // 8]
@@ -238,7 +237,7 @@ class Clients:
         self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(CLIENTS)]
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def with_options(self) -> Iterator[None]:
         """Let the clients ask."""
         for thread in self._threads:
             thread.start()
@@ -306,10 +305,10 @@ def answer_under_losses(
     for deadline in DEADLINES:
         chance = random.Random(2)
         shards = split_index(given.index.folder, SHARDS, given.scratch / f"shards-{time.time_ns()}")
-        team = Team(given.local.cluster, shards.folder, deadline=deadline)
+        team = ShardReplicas(given.local.cluster, shards.folder, deadline=deadline)
         clients = Clients(given, team, shards)
         recovered = []
-        with clients.asking():
+        with clients.with_options():
             time.sleep(QUIET)
             for _ in range(kills):
                 time.sleep(chance.uniform(0, 2))

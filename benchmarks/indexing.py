@@ -29,9 +29,10 @@ import numpy as np
 from machine import write_result
 
 from bovw.compute.memory import keep_freed_memory
-from bovw.compute.parallel import available_jobs
+from bovw.compute.threads import available_jobs
 from bovw.images.find import ImageFile, find_images
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions
 from bovw.vocab import Vocabulary
@@ -102,7 +103,9 @@ def spread(images: list[ImageFile], limit: int | None) -> list[ImageFile]:
 
 
 def load_or_train(folder: Path | None, images: list[ImageFile], jobs: int) -> Vocabulary:
-    return Vocabulary.load(folder) if folder else build_vocabulary(images, OPTIONS, jobs=jobs)
+    return (
+        Vocabulary.load(folder) if folder else build_vocabulary(images, OPTIONS, run=Run(jobs=jobs))
+    )
 
 
 def turned(names: list[str], by: int) -> list[str]:
@@ -114,7 +117,9 @@ def turned(names: list[str], by: int) -> list[str]:
 def run_bovw(vocabulary: Vocabulary, jobs: int, images: list[ImageFile]) -> int:
     """Index into a new folder; return the number of features."""
     with tempfile.TemporaryDirectory() as folder:
-        return build_index(images, Path(folder) / "index", vocabulary, OPTIONS, jobs=jobs).features
+        return build_index(
+            images, Path(folder) / "index", Recipe(vocabulary, features=OPTIONS), Run(jobs=jobs)
+        ).features
 
 
 def run_bare(processes: ProcessPoolExecutor, images: list[ImageFile]) -> int:

@@ -23,10 +23,12 @@ from pathlib import Path
 import numpy as np
 from machine import write_result
 
-from bovw.features.sift import describe_query
 from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
+from bovw.records import WordQuery
+from bovw.search import LocalQuestion
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 
 CALLS = 2
@@ -99,13 +101,16 @@ def prepare(index: Path, image: Path, stage: str) -> tuple[Callable[[], object],
     if stage == "nearest words":
         return lambda: searcher.vocabulary.assign(features, options.words), len(features)
     if stage == "verification":
-        images = searcher.rank(searcher.score(words), options.rerank).images
-        return lambda: searcher.verify(features.keypoints, words, region, images), len(images)
+        query = WordQuery(features.keypoints, words, region)
+        question = LocalQuestion(searcher.index, query, options)
+        images = question.rank(options.rerank).images
+        return lambda: question.verify(images), len(images)
     lists = sum(np.append(np.diff(segment.offsets), 0) for segment in segments)
     walked = {"tfidf": np.unique(words.ids[:, 0]), "hamming": words.ids}
     postings = int(lists[walked.get(stage, np.unique(words.ids))].sum())
     score = SCORINGS[stage]
-    return lambda: score(words, segments, searcher.index.statistics, options), postings
+    files = searcher.index.inverted_files
+    return lambda: score(words, files, searcher.index.statistics, options), postings
 
 
 if __name__ == "__main__":

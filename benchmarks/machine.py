@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bovw import __version__
-from bovw.compute.parallel import available_jobs
+from bovw.compute.threads import available_jobs
 
 HERE = Path(__file__).resolve().parent
 

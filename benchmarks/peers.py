@@ -49,12 +49,12 @@ import numpy as np
 import numpy.typing as npt
 from machine import write_result
 
-from bovw.compute.parallel import available_jobs, in_order
+from bovw.cluster.engines import in_order
+from bovw.compute.threads import available_jobs
 from bovw.evaluation.database import check_database, database_files
 from bovw.evaluation.datasets import Dataset, Judgement, load
 from bovw.evaluation.metrics import average_precision, first_is_positive
 from bovw.evaluation.run import describe_queries
-from bovw.features.rootsift import rootsift
 from bovw.index import Index
 from bovw.ingest.build import build_index
 from bovw.ingest.encode import describe_file
@@ -97,7 +97,7 @@ class Database:
     def sample(self, count: int) -> Floats:
         """Return random descriptors: RootSIFT, float32 [count, 128]."""
         chosen = np.sort(np.random.default_rng(0).permutation(self.count)[:count])
-        return rootsift(np.concatenate([f.descriptors for f in self.features])[chosen])
+        return np.concatenate([f.descriptors for f in self.features])[chosen].astype(np.float32)
 
     def best(self, scores: Numbers) -> list[str]:
         """Return all names by descending score, ties by name."""
@@ -269,7 +269,7 @@ def add_to_colmap(folder: Path, kind: str, images: Iterable[Features]) -> None:
         # RootSIFT twice as long as ours.
         x, y, size, angle = features.keypoints.T
         frames = np.column_stack([x + 0.5, y + 0.5, size / 2, np.deg2rad(angle)])
-        doubled = np.minimum(2 * rootsift(features.descriptors), 255).astype(np.uint8)
+        doubled = np.minimum(2 * features.descriptors.astype(np.float32), 255).astype(np.uint8)
         for table, array in {"keypoints": frames, "descriptors": doubled}.items():
             insert = f"INSERT INTO {table} (image_id, rows, cols, data) VALUES (?, ?, ?, ?)"
             sql.execute(insert, [row, *array.shape, array.tobytes()])
@@ -290,7 +290,7 @@ def opencv(database: Database) -> Iterator[Method]:
     matcher.train()
 
     def histogram(features: Features) -> Floats:
-        words = [match.trainIdx for match in matcher.match(rootsift(features.descriptors))]
+        words = [match.trainIdx for match in matcher.match(features.descriptors.astype(np.float32))]
         counts = np.bincount(words, minlength=OPENCV_WORDS).astype(np.float32)
         return counts / np.float32(np.linalg.norm(counts))
 
@@ -311,13 +311,13 @@ def faiss_votes(database: Database) -> Iterator[Method]:
     empty = faiss.serialize_index(index).nbytes
     for number, features in enumerate(database.features):
         owners = np.full(len(features), number, np.int64)
-        index.add_with_ids(rootsift(features.descriptors), owners)
+        index.add_with_ids(features.descriptors.astype(np.float32), owners)
     index.nprobe = FAISS_LISTS
     seconds = time.perf_counter() - start
     count = len(database.names)
 
     def find(query: Asked) -> list[str]:
-        descriptors = rootsift(query.features.descriptors)
+        descriptors = query.features.descriptors.astype(np.float32)
         distances, images = index.search(descriptors, FAISS_NEIGHBOURS + 1)
         margins, images = (distances[:, -1:] - distances)[:, :-1], images[:, :-1]
         pairs = np.arange(len(images))[:, None] * count + images
@@ -330,14 +330,14 @@ def faiss_votes(database: Database) -> Iterator[Method]:
 
 
 def brute(database: Database) -> Iterator[Method]:
-    descriptors = [rootsift(features.descriptors) for features in database.features]
+    descriptors = [features.descriptors.astype(np.float32) for features in database.features]
     kept: dict[Asked, tuple[list[Matches], float]] = {}
 
     def rank(count: Count, queries: Iterable[Asked]) -> Iterator[Answer]:
         for query in queries:
             start = time.perf_counter()
             if query not in kept:
-                asked = rootsift(query.features.descriptors)
+                asked = query.features.descriptors.astype(np.float32)
                 matches = [match(asked, image) for image in descriptors]
                 kept[query] = matches, time.perf_counter() - start
             # What the matches took counts for both methods.

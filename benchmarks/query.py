@@ -41,12 +41,9 @@ def done(name):
     lap = now
 from pathlib import Path
 import bovw.cli
-from bovw.search.expansion import expand
-from bovw.features.sift import describe_query
+from bovw.search import LocalQuestion, Searcher, describe_query
 from bovw.index import Index
-from bovw.compute.parallel import available_jobs
 from bovw.results.formats import WRITERS, Answer
-from bovw.search.searcher import Searcher, affordable
 done("imports")
 searcher = Searcher(Index.open(sys.argv[1]))
 done("open")
@@ -55,20 +52,18 @@ for image in sys.argv[2:]:
     done("decode and SIFT")
     searcher.vocabulary.assigner
     done("open")
-    words = searcher.vocabulary.assign(described, searcher.options.words, available_jobs())
-    words = affordable(words, searcher.index.segments, searcher.most_postings)
+    query = searcher.word_query(described, region)
     done("words")
-    scores = searcher.score(words)
-    ranking = searcher.rank(scores, searcher.options.rerank)
+    question = LocalQuestion(searcher.index, query, searcher.options)
+    ranking = question.rank(searcher.options.rerank)
     done("score")
-    verified = searcher.verify(described.keypoints, words, region, ranking.images)
+    verified = question.verify(ranking.images)
     confirmed = [one for one in verified if one.confirmed]
     done("verify")
     best = verified[: searcher.options.expand]
-    after = expand(scores, best, region, searcher.index.segments, searcher.score)
+    ranking = question.rank_expanded(best, 20 + len(confirmed), False)
     done("expand")
-    ranking = searcher.rank(after, 20 + len(confirmed))
-    hits = searcher._hits(ranking, scores, confirmed, region)[:20]
+    hits = searcher._hits(ranking, question.scores(confirmed), confirmed, region)[:20]
     WRITERS["table"]([Answer(image, hits)])
     done("answer")
     parts.append({})

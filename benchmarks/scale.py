@@ -29,8 +29,8 @@ from scipy.special import ndtri
 
 from bovw.capacity.forecast import BATCH, WORDS, Costs, disk, enough_nodes, query
 from bovw.capacity.probe import skew
-from bovw.features.sift import describe_query
 from bovw.index import Index
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 
 Doubles = npt.NDArray[np.float64]

@@ -24,13 +24,13 @@ import numpy as np
 from machine import write_result
 
 from bovw.compute.kernels import encode_images
-from bovw.features.sift import describe_query
 from bovw.index import Index
 from bovw.index.segment import Segment
 from bovw.index.statistics import Counts, Statistics
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.records import Features
+from bovw.records import Features, WordQuery
+from bovw.search.query import describe_query
 from bovw.verification import verify_images
 from bovw.vocab import Vocabulary
 
@@ -62,13 +62,16 @@ def main() -> None:
         scores = np.empty(0)
         for name, score in SCORINGS.items():
             options = replace(OPTIONS, scoring=name)
-            answer, seconds = timed(partial(score, words, [segment], statistics, options))
+            answer, seconds = timed(
+                partial(score, words, [segment.inverted_file], statistics, options)
+            )
             times[name].append(seconds)
             shares[name].append(seconds / walked[name].sum())
             scores = answer if name == OPTIONS.scoring else scores
         best = np.argsort(-scores, kind="stable")[:100].astype(np.int32)
-        verification = partial(verify_images, features.keypoints, words, region, [segment], best)
-        _, seconds = timed(partial(verification, statistics.weights, OPTIONS))
+        query = WordQuery(features.keypoints, words, region)
+        verification = partial(verify_images, query, [segment], best, statistics.weights, OPTIONS)
+        _, seconds = timed(verification)
         times["verification of 100"].append(seconds)
     figures = {name: 1e3 * median(seconds) for name, seconds in times.items()}
     print(f"{len(segment.sizes):,} images, {len(segment):,} postings, "

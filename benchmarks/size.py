@@ -22,6 +22,7 @@ from machine import write_result
 
 from bovw.images.find import find_images
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe
 from bovw.options import FeatureOptions
 from bovw.vocab import Vocabulary
 
@@ -61,8 +62,7 @@ def measure(
         index = build_index(
             find_images([images / "db"]),
             Path(folder) / "index",
-            vocabulary,
-            FeatureOptions(max_features=features),
+            Recipe(vocabulary, features=FeatureOptions(max_features=features)),
         )
         kilobytes = sum(index.bytes().values()) / len(index) / 1000
         return {

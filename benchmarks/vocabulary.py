@@ -22,9 +22,9 @@ from machine import write_result
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from bovw.compute.parallel import available_jobs
-from bovw.features.rootsift import rootsift
+from bovw.compute.threads import available_jobs
 from bovw.images.find import find_images
+from bovw.ingest.run import Run
 from bovw.ingest.training import sample
 from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.records import Bytes, Floats
@@ -42,7 +42,7 @@ def main() -> None:
     if arguments.peers:
         trainers |= {"faiss": train_faiss, "sklearn": train_sklearn}
     rng = np.random.default_rng(0)
-    sample = rootsift(descriptors[rng.choice(len(descriptors), SAMPLE)])
+    sample = descriptors[rng.choice(len(descriptors), SAMPLE)].astype(np.float32)
     results = {}
     print(f"{len(descriptors):,} descriptors, {arguments.jobs} processes or threads")
     for name, train in trainers.items():
@@ -74,7 +74,7 @@ def train_faiss(descriptors: Bytes, options: VocabularyOptions, jobs: int) -> Fl
         min_points_per_centroid=1,
         max_points_per_centroid=len(descriptors),
     )
-    clustering.train(rootsift(descriptors))
+    clustering.train(descriptors.astype(np.float32))
     words: Floats = clustering.centroids
     return words
 
@@ -90,7 +90,7 @@ def train_sklearn(descriptors: Bytes, options: VocabularyOptions, jobs: int) -> 
         random_state=options.seed,
     )
     with threadpool_limits(jobs):
-        words: Floats = model.fit(rootsift(descriptors)).cluster_centers_
+        words: Floats = model.fit(descriptors.astype(np.float32)).cluster_centers_
     return words
 
 
@@ -107,7 +107,7 @@ def parse() -> argparse.Namespace:
 
 def find_descriptors(folder: Path, options: VocabularyOptions, jobs: int) -> Bytes:
     """Describe images in random order until there are enough descriptors: uint8 [n, 128]."""
-    described = sample(find_images([folder]), FeatureOptions(), options, jobs)
+    described = sample(find_images([folder]), FeatureOptions(), options, run=Run(jobs=jobs))
     parts = [one.features.descriptors for _, one in sorted(described.items()) if one.features]
     return np.concatenate(parts)[: options.max_descriptors]
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bovw import __version__
-from bovw.commands.feedback import say
-from bovw.commands.index import COMMANDS as INDEXING
-from bovw.commands.matches import COMMANDS as SHOWING
-from bovw.commands.options import FOLDER
-from bovw.commands.plan import COMMANDS as PLANNING
-from bovw.commands.query import COMMANDS as ASKING
-from bovw.commands.serve import COMMANDS as SERVING
+from bovw.commands import FAMILIES
 from bovw.errors import BovwError
 
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
@@ -75,33 +68,6 @@ def cli() -> None:
     """  # noqa: D301 - click's mark for lines to keep must be the character itself
 
 
-for command in (*INDEXING, *ASKING, *SHOWING, *SERVING, *PLANNING):
-    cli.add_command(command)
-
-
-@cli.command()
-@click.option("--out", type=FOLDER, default=Path("bovw-demo"), show_default=True,
-              help="The folder to write.")  # fmt: skip
-def demo(out: Path) -> None:
-    """Draw a small collection, then train, index, query and evaluate on it.
-
-    Example: bovw demo --out bovw-demo
-    """
-    from bovw.demo.scenes import write_collection
-
-    say(False, f"drawing pictures into {out}")
-    made = write_collection(out)
-    vocab, index, db = str(out / "vocab"), str(out / "index"), str(made.database)
-    picture = str(out / "queries" / "scene_03.jpg")
-    for command in (
-        ["build-vocab", db, "--out", vocab, "--words", "4096"],
-        ["index", db, "--index", index, "--vocab", vocab],
-        ["query", picture, "--index", index, "--topk", "6"],
-        ["eval", str(made.truth), "--images", str(out), "--index", index],
-    ):
-        click.echo(f"\n$ bovw {' '.join(command)}")
-        cli.main(command, standalone_mode=False)
-    click.echo(
-        f"\nNow your own: bovw index YOUR_PHOTOS, then bovw query IMG. Pictures are in {out}.\n"
-        f"The command is {Path(sys.argv[0]).absolute()}"
-    )
+for family in FAMILIES:
+    for command in family.COMMANDS:
+        cli.add_command(command)

@@ -13,13 +13,13 @@ def corners(box: Box) -> Doubles:
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)
 
 
-def carry(transform: Doubles, region: Box) -> Doubles:
+def warp_box(transform: Doubles, region: Box) -> Doubles:
     """Return where a transform puts a region's corners: float64 [4, 2], clockwise from top left."""
     carried = np.hstack([corners(region), np.ones((4, 1))]) @ transform.T
     return np.asarray(carried[:, :2] / carried[:, 2:], np.float64)
 
 
-def visible(outline: Doubles, frame: Box) -> Doubles:
+def clip_to_frame(outline: Doubles, frame: Box) -> Doubles:
     """Return what of an outline [n, 2] lies within a frame: float64 [m, 2], empty where nothing.
 
     Its edges follow the frame's where it reaches beyond, so that they can be drawn there

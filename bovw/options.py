@@ -5,7 +5,11 @@ The command line takes its defaults from here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
+
+from bovw.errors import NewerFormatError
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,20 @@ class FeatureOptions:
     # Whether features keep upright instead of turning with the picture: finds more where nothing is
     # ever turned by more than about 20 degrees, and next to nothing where it is.
     upright: bool = False
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Self:
+        """Read the options that an index was made with.
+
+        One that is missing came later, with a default that stands for what was done before. Raises
+        NewerFormatError for one that is not known here.
+        """
+        for name in kept.keys() - cls.__dataclass_fields__.keys():
+            raise NewerFormatError(
+                f"the index was made with {name} {kept[name]}, which this bovw does not know: "
+                "upgrade with `pip install -U bovw`"
+            )
+        return cls(**kept)
 
 
 @dataclass(frozen=True)

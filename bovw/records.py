@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Signatures = npt.NDArray[np.uint64]
 
 
@@ -25,19 +27,59 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FeatureKind:
+    """What a describer makes. Words and features fit each other only where their kinds agree.
+
+    name        the describer: "sift"
+    dimensions  components of a descriptor
+    has_scale, has_angle  whether frames have them, so that geometry may use them
+    """
+
+    name: str
+    dimensions: int
+    has_scale: bool
+    has_angle: bool
+
+    def __str__(self) -> str:
+        turned = "" if self.has_angle else "upright "
+        return f"{turned}{self.name} features of {self.dimensions} components"
+
+
+SIFT = FeatureKind("sift", 128, has_scale=True, has_angle=True)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    pixels  upright: uint8 [h, w] grey, or [h, w, 3] red, green and blue
+    scale   pixels of the upright original per pixel of `pixels`, 1 or more. Pixel centres are at
+            whole numbers, so that x in the original is (x + 0.5) * scale - 0.5
+    width, height  of the upright original in pixels
+    """
+
+    pixels: Bytes
+    scale: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Features:
     """The local features of one image.
 
     keypoints    float32 [n, 4]: x, y in pixels of the upright original image, scale in the same
                  pixels, angle in degrees
-    descriptors  uint8 [n, 128]: SIFT as OpenCV gives it, before RootSIFT
+    descriptors  uint8 [n, kind.dimensions]: whole numbers whose Euclidean distance is meant
     width, height  of the upright original image in pixels
+    kind         what made them
     """
 
     keypoints: Floats
     descriptors: Bytes
     width: int
     height: int
+    kind: FeatureKind = SIFT
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -57,7 +99,7 @@ class Features:
 
     def rows(self, rows: npt.NDArray[np.integer]) -> Features:
         """Return some of the features."""
-        return Features(self.keypoints[rows], self.descriptors[rows], self.width, self.height)
+        return replace(self, keypoints=self.keypoints[rows], descriptors=self.descriptors[rows])
 
 
 @dataclass(frozen=True)
@@ -81,32 +123,42 @@ class Words:
         return Words(self.ids[rows], self.signatures[rows], self.angles[rows])
 
 
-class Postings(Protocol):
-    """A segment's inverted file, as its readers see it."""
+@dataclass(frozen=True)
+class WordQuery:
+    """A query as an inverted file takes it.
+
+    keypoints  float32 [n, 4] of its features
+    words      several words for each feature
+    region     the part of the picture that is asked for, in its pixels
+    """
+
+    keypoints: Floats
+    words: Words
+    region: Box
 
     @property
-    def offsets(self) -> npt.NDArray[np.int64]:
-        """Where each word's postings begin: int64 [words + 1]."""
+    def side(self) -> float:
+        """The longest side of the region in pixels."""
+        return max(self.region.x2 - self.region.x1, self.region.y2 - self.region.y1)
 
-    @property
-    def places(self) -> npt.NDArray[np.int64]:
-        """Where the gaps of each word's postings begin: int64 [words + 1]."""
 
-    @property
-    def gaps(self) -> Bytes:
-        """The image numbers, ascending in a word, as `bovw.compute.kernels` has them: uint8 [m]."""
+class InvertedFile(NamedTuple):
+    """The postings of one segment, as kernels take them; all arrays are read-only.
 
-    @property
-    def signatures(self) -> Signatures:
-        """uint64 [n, bits / 64]."""
+    offsets     int64 [words + 1]: the postings of word w are offsets[w] to offsets[w + 1]
+    places      int64 [words + 1]: the gaps of word w are bytes places[w] to places[w + 1]
+    gaps        uint8 [m]: image numbers, ascending in a word, as `bovw.compute.kernels` has them
+    signatures  uint64 [n, bits / 64]
+    frames      uint8 [n, 2]: scale, and angle in 256ths of a turn
+    images      how many images the segment has
+    """
 
-    @property
-    def frames(self) -> Bytes:
-        """Scale, and angle in 256ths of a turn: uint8 [n, 2]."""
-
-    @property
-    def sizes(self) -> Ints:
-        """Width and height of every image in pixels: int32 [images, 2]."""
+    offsets: Longs
+    places: Longs
+    gaps: Bytes
+    signatures: Signatures
+    frames: Bytes
+    images: int
 
 
 @dataclass(frozen=True)

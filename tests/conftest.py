@@ -15,6 +15,7 @@ from bovw.demo.scenes import Collection, write_collection
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions
 from bovw.search.searcher import Searcher
 
@@ -36,7 +37,7 @@ def feature_options() -> FeatureOptions:
 @pytest.fixture(scope="session")
 def index_folder(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("indexed") / "index"
-    build_index(find_images([collection.database]), folder, features=FEATURES, jobs=2)
+    build_index(find_images([collection.database]), folder, Recipe(features=FEATURES), Run(jobs=2))
     return folder
 
 

@@ -21,7 +21,7 @@ from oddities import SUFFIXES, bad_files
 
 from bovw.images.find import find_images
 from bovw.index import Index
-from bovw.ingest.changes import plan_update
+from bovw.ingest.changes import find_changes
 from bovw.results.formats import printable
 
 
@@ -121,7 +121,7 @@ def files_read_again(folder: Path, index: Path) -> set[str]:
     rows = {row.name: row for row in Index.open(index).images()}
     _opened.clear()
     _watched[:] = [f"{folder}{os.sep}"]
-    plan = plan_update(rows, find_images([folder]))
+    plan = find_changes(rows, find_images([folder]))
     _watched.clear()
     names = {image.name for image in plan.to_read} - unreadable(index)
     return names | set(_opened)

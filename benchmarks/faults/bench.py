@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 from commands import bovw
 
-from bovw.features.sift import describe_query
 from bovw.images.decode import read_picture
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.index.catalog import read_meta
 from bovw.options import FeatureOptions
 from bovw.records import Box, Features
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 
 SMALL = ["--max-size", "400", "--max-features", "300"]

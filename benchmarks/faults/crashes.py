@@ -11,7 +11,7 @@ import time
 
 from counts import Counts
 
-from bovw.compute.isolation import Casualty, guarded
+from bovw.compute.isolation import Failure, run_isolated
 
 
 def deed(item: tuple[int, str]) -> int:
@@ -32,9 +32,9 @@ def try_guard(rng: random.Random, items: int = 100) -> Counts:
     """Let the work on some items crash or hang; see that only these are lost."""
     kinds = ["fine"] * 12 + ["segfault", "hang", "kill", "exit"]
     work = [(number, rng.choice(kinds)) for number in range(items)]
-    answers = list(guarded(deed, work, 2, 1.0))
+    answers = list(run_isolated(deed, work, 2, 1.0))
     right = [
-        isinstance(answer, Casualty) and answer.item == item
+        isinstance(answer, Failure) and answer.item == item
         if item[1] != "fine"
         else answer == item[0]
         for item, answer in zip(work, answers, strict=True)

@@ -18,7 +18,7 @@ from corruption import Damage, inflict, planned, sampled
 from counts import Counts
 from repairs import repairs
 
-from bovw.compute.isolation import Casualty, guarded
+from bovw.compute.isolation import Failure, run_isolated
 from bovw.index.catalog import FILE
 
 
@@ -51,9 +51,9 @@ def try_damage(bench: Bench, flips: int) -> Counts:
     counts: Counts = {"files": len(files)}
     done: list[Outcome] = []
     crashed = []
-    answers = guarded(look, work, 2, 60.0)
+    answers = run_isolated(look, work, 2, 60.0)
     for damage, answer in zip(work, answers, strict=True):
-        if isinstance(answer, Casualty):
+        if isinstance(answer, Failure):
             crashed.append(f"{damage}: {answer.reason}")
         else:
             done.append(answer)

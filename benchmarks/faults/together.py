@@ -20,7 +20,7 @@ from bench import OPTIONS, Bench
 from commands import PATIENCE, bovw, in_process
 from counts import Counts
 
-from bovw.features.sift import describe
+from bovw.features import describer_of
 from bovw.images.decode import read_picture
 from bovw.images.find import size_and_time
 from bovw.index import Index, IndexWriter
@@ -42,7 +42,7 @@ class Known(NamedTuple):
 def known(bench: Bench, sha: str, name: str) -> Known:
     path = bench.photos[sha]
     picture = read_picture(path, OPTIONS.max_size)
-    features = describe(picture, OPTIONS)
+    features = describer_of(OPTIONS).describe(picture)
     words = Vocabulary.load(bench.vocab).assign(features)
     size, mtime = size_and_time(path)
     row = ImageRow(name, f"{path.parent}/", size, mtime, sha, picture.width, picture.height,

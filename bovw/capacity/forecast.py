@@ -11,9 +11,9 @@ from statistics import NormalDist
 from typing import Any
 
 from bovw.errors import BovwError
-from bovw.index.writer import SEGMENT_FEATURES
+from bovw.index import SEGMENT_FEATURES
 from bovw.options import IngestOptions, SearchOptions
-from bovw.search.searcher import MOST_POSTINGS
+from bovw.search import MOST_POSTINGS
 
 WORDS, RERANK, BATCH = SearchOptions().words, SearchOptions().rerank, IngestOptions().batch
 
@@ -166,8 +166,8 @@ def query(
     """
     held = images / nodes
     length = costs.skew * held * costs.features / costs.words
-    affordable = int(MOST_POSTINGS // (costs.asked * length)) if bounded else WORDS
-    words = max(1, min(WORDS, affordable))
+    limit_postings = int(MOST_POSTINGS // (costs.asked * length)) if bounded else WORDS
+    words = max(1, min(WORDS, limit_postings))
     expanded = not bounded or held * costs.features <= MOST_POSTINGS
     postings = words * costs.asked * length
     # Whatever is asked, every image has its votes added up, and every segment is begun.

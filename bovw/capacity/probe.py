@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bovw.capacity.forecast import RERANK, WORDS, Costs
-from bovw.compute.parallel import available_jobs
+from bovw.compute.threads import available_jobs
 from bovw.errors import BovwError
-from bovw.images.find import ImageFile
+from bovw.images import ImageFile
 from bovw.index import Index
 from bovw.ingest.encode import describe_file
 from bovw.options import FeatureOptions
 from bovw.records import Box, Doubles, Features
-from bovw.search.searcher import Searcher, affordable
+from bovw.search import LocalQuestion, Searcher
 
 R = TypeVar("R")
 
@@ -176,15 +176,13 @@ def ask(searcher: Searcher, features: Features, lengths: npt.NDArray[np.int64]) 
     """
     jobs = available_jobs()
     _, assign = timed(lambda: searcher.vocabulary.assign(features, 1, jobs))
-    words, lookup = timed(lambda: searcher.vocabulary.assign(features, WORDS, jobs))
-    words = affordable(words, searcher.index.segments, searcher.most_postings)
-    scores, score = timed(lambda: searcher.score(words))
-    best = searcher.rank(scores, RERANK).images
-    verify = partial(
-        searcher.verify, features.keypoints, words, Box(0, 0, features.width, features.height)
-    )
-    _, match = timed(lambda: verify(best[:1]))
-    verified, whole = timed(lambda: verify(best))
+    _, lookup = timed(lambda: searcher.vocabulary.assign(features, WORDS, jobs))
+    query = searcher.word_query(features, Box(0, 0, features.width, features.height))
+    words = query.words
+    question, score = timed(lambda: LocalQuestion(searcher.index, query, searcher.options))
+    best = question.rank(RERANK).images
+    _, match = timed(lambda: question.verify(best[:1]))
+    verified, whole = timed(lambda: question.verify(best))
     expanding = min(len(verified), searcher.options.expand)
     postings = int(lengths[words.ids].sum())
     lists = float(words.ids.size)

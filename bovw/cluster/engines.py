@@ -10,6 +10,7 @@ from itertools import islice
 from socket import create_connection
 from typing import Any, Protocol, TypeVar
 
+from bovw.compute.processes import Workers
 from bovw.errors import BovwError, UsageError
 
 T = TypeVar("T")
@@ -23,23 +24,8 @@ RETRIES = 5
 PATIENCE = 20
 
 
-class Cluster(Protocol):
-    """Workers on any number of machines.
-
-    count  how many items they work on at a time
-    """
-
-    count: int
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Yield `function(item)` for each item, in order; a few are taken ahead.
-
-        What was lost with a worker or a node is done again. Raises what the function raises, and
-        BovwError where the cluster is lost.
-        """
-
-    def everywhere(self, function: Callable[[], R]) -> list[R]:
-        """Return `function()` of every node, or of every worker."""
+class Cluster(Workers, Protocol):
+    """A cluster that others run and this process has joined."""
 
     def close(self) -> None:
         """Leave the cluster, which others may go on with."""
@@ -84,7 +70,7 @@ class RayCluster:
         self.count = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """See `Cluster.map`."""
+        """See `Workers.map`."""
         errors = self._ray.exceptions
         # Sent once, though it may hold a vocabulary's words.
         shared = self._ray.put(function)
@@ -99,7 +85,7 @@ class RayCluster:
             raise _lost(error) from error
 
     def everywhere(self, function: Callable[[], R]) -> list[R]:
-        """See `Cluster.everywhere`."""
+        """See `Workers.everywhere`."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         nodes = [node["NodeID"] for node in self._ray.nodes() if node["Alive"]]
@@ -135,7 +121,7 @@ class DaskCluster:
         self.count = max(1, sum(self._client.nthreads().values()))
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """See `Cluster.map`."""
+        """See `Workers.map`."""
         from distributed import CancelledError, KilledWorker
 
         # Sent once to all, though it may hold a vocabulary's words; under a name of its own, since
@@ -152,7 +138,7 @@ class DaskCluster:
             raise _lost(error) from error
 
     def everywhere(self, function: Callable[[], R]) -> list[R]:
-        """See `Cluster.everywhere`."""
+        """See `Workers.everywhere`."""
         return list(self._client.run(function).values())
 
     def close(self) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bovw.cluster.engines import RayCluster
-from bovw.cluster.shard_search import Part, ScatteredSearcher
+from bovw.cluster.shard_search import ShardBackend, ShardSearcher
 from bovw.errors import BovwError, FormatError
 from bovw.index import Index
-from bovw.index.sharded import Shards
+from bovw.search import Searcher
 
 # Questions that a replica has at a time, one of which it works on; the rest wait for it.
 AT_ONCE = 4
@@ -32,11 +32,10 @@ class Replica:
 
     def _open(self) -> None:
         shards = Index.open(self._folder)
-        assert isinstance(shards, Shards), "a team is made of shards"
-        self._digest, self._part = shards.meta["digest"], Part(shards, self._number)
+        self._digest, self._shard = shards.meta["digest"], ShardSearcher(shards, self._number)
 
     async def answer(self, digest: str, method: str, given: tuple[Any, ...]) -> Any:
-        """Call a method of the shard's `Part`, of the index as it is with this digest.
+        """Call a method of `ShardSearcher`, of the index as it is with this digest.
 
         One question at a time, though it holds up the replica's loop: its processor has no time
         for two, and those that wait can be taken back.
@@ -47,10 +46,10 @@ class Replica:
             self._open()
         if digest != self._digest:
             raise FormatError("the index has changed meanwhile")
-        return getattr(self._part, method)(*given)
+        return getattr(self._shard, method)(*given)
 
 
-class Team:
+class ShardReplicas:
     """One deployment for each shard of an index; replicas that are lost are started again by Ray.
 
     deadline  seconds that a query may take. A shard that has not answered one of its questions in
@@ -64,12 +63,11 @@ class Team:
 
         Raises FormatError where it is not one of shards, BovwError where they do not start.
         """
-        from ray import serve
         from ray.serve.exceptions import RayServeException
 
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         shards = Index.open(folder)
-        if not isinstance(shards, Shards):
+        if not shards.joined:
             raise FormatError(
                 f"{folder} is one index, which one machine serves: `bovw shard` makes shards of it"
             )
@@ -78,28 +76,9 @@ class Team:
         # Of this server alone: another's end must not end them.
         mark = uuid.uuid4().hex[:8]
         self._apps = [f"bovw-{mark}-{name}" for name in self.names]
-        # None is kept for them alone: where a machine is lost, the others take its replicas over.
         threads = max(1, cluster.count // (len(self.names) * replicas))
-        own = {"num_cpus": 0, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads)}}}
-        deployment = serve.deployment(Replica).options(
-            num_replicas=replicas,
-            max_ongoing_requests=AT_ONCE,
-            ray_actor_options=own,
-            logging_config={"enable_access_log": False},
-        )
         try:
-            # Nobody asks the shards but this process.
-            serve.start(proxy_location="Disabled")
-            self._handles = serve.run_many(
-                [
-                    serve.RunTarget(
-                        deployment.bind(str(folder.absolute()), number),
-                        name=app,
-                        route_prefix=None,
-                    )
-                    for number, app in enumerate(self._apps)
-                ]
-            )
+            self._handles = self._start(folder.absolute(), replicas, threads)
         except (RayServeException, RuntimeError) as error:
             self.close()
             raise BovwError(
@@ -107,8 +86,29 @@ class Team:
                 "see that folder, with this version of bovw"
             ) from error
 
-    def searcher(self, index: Index) -> ScatteredSearcher:
-        """Return a searcher of the index as it was opened, which asks the team."""
+    def _start(self, folder: Path, replicas: int, threads: int) -> list[Any]:
+        """Deploy every shard; return the handles to ask them by."""
+        from ray import serve
+
+        # No processor is kept for them alone: where a machine is lost, the others take its
+        # replicas over.
+        own = {"num_cpus": 0, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads)}}}
+        deployment = serve.deployment(Replica).options(
+            num_replicas=replicas,
+            max_ongoing_requests=AT_ONCE,
+            ray_actor_options=own,
+            logging_config={"enable_access_log": False},
+        )
+        # Nobody asks the shards but this process.
+        serve.start(proxy_location="Disabled")
+        targets = [
+            serve.RunTarget(deployment.bind(str(folder), number), name=app, route_prefix=None)
+            for number, app in enumerate(self._apps)
+        ]
+        return list(serve.run_many(targets))
+
+    def searcher(self, index: Index) -> Searcher:
+        """Return a searcher of the index as it was opened, which asks the replicas."""
 
         def scatter(
             method: str, asked: Mapping[int, tuple[Any, ...]], seconds: float
@@ -123,7 +123,7 @@ class Team:
             }
             return self._gather(questions, end)
 
-        return ScatteredSearcher(index, scatter=scatter)
+        return Searcher(index, backend=ShardBackend(scatter))
 
     @staticmethod
     def _gather(questions: Mapping[int, Callable[[], Any]], end: float) -> dict[int, Any]:

@@ -14,7 +14,8 @@ from bovw.commands.options import DEFAULT_VOCAB
 
 if TYPE_CHECKING:
     from bovw.cluster.engines import Cluster
-    from bovw.compute.parallel import Progress
+    from bovw.feedback import Progress
+    from bovw.index import Index
     from bovw.vocab import Vocabulary
 
 NO_VOCABULARY = "no vocabulary given: training one on these images"
@@ -28,12 +29,13 @@ def say(quiet: bool, text: str) -> None:
 
 def progress(quiet: bool) -> Progress:
     """Return how the progress of long stages is shown: a bar, where somebody is watching."""
-    from bovw.compute.parallel import silent
 
     def bar(results: Iterable[Any], length: int, label: str) -> AbstractContextManager[Any]:
         return click.progressbar(results, length=length, label=label, file=sys.stderr)
 
-    return silent if quiet or not sys.stderr.isatty() else bar
+    from bovw.feedback import no_progress
+
+    return no_progress if quiet or not sys.stderr.isatty() else bar
 
 
 @contextmanager
@@ -60,3 +62,20 @@ def find_vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
     loaded = Vocabulary.load(vocab or DEFAULT_VOCAB)
     say(quiet, f"using the {len(loaded.words):,} words of {vocab or DEFAULT_VOCAB}")
     return loaded
+
+
+def contents(index: Index) -> str:
+    """Say what an index holds."""
+    size = sum(index.bytes().values())
+    return (
+        f"{len(index):,} images, {index.features:,} features, {index.meta['words']:,} words, "
+        f"{size / 1e6:,.1f} MB in {index.folder}"
+    )
+
+
+def check_html(html: Path | None) -> None:
+    """Refuse a file that could not be written, before the work is done."""
+    from bovw.results.files import check_output
+
+    if html:
+        check_output(html, ".html", ".htm")

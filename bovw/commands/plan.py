@@ -87,7 +87,7 @@ def plan(
     """
     from bovw.capacity.forecast import enough_nodes, needs
     from bovw.capacity.probe import measure
-    from bovw.compute.parallel import available_jobs
+    from bovw.compute.threads import available_jobs
     from bovw.images.find import find_images
     from bovw.index import Index
 

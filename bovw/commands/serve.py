@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
 from math import ceil
@@ -21,6 +22,9 @@ from bovw.errors import BovwError, UsageError
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from bovw.cluster.replicas import ShardReplicas
+    from bovw.web.setup import Setup
 
 # Seconds that clients have to take their answers once the server is to end.
 ENDING = 10
@@ -69,55 +73,75 @@ def serve(
 
     Example: bovw serve --index bovw-index --port 8000
     """
-    try:
-        import uvicorn
-
-        from bovw.cluster.engines import RayCluster
-        from bovw.cluster.replicas import Team
-        from bovw.web.app import create_app
-    except ModuleNotFoundError as error:
-        raise BovwError(
-            f"{error.name} is not installed, which serving needs: pip install 'bovw[web]'"
-        ) from error
+    _check_installed()
     if bool(allow_write) != bool(token):
         raise UsageError("--allow-write and --token (BOVW_SERVE_TOKEN) need each other")
     if eval and not images:
         raise UsageError("--eval needs --images, the folder that holds the pictures")
+    from bovw.web.setup import Setup
+
+    with _replicas_of(index, cluster, replicas, deadline) as answering:
+        setup = Setup(
+            index, cache or default_cache(), hosts=_hosts(host),
+            datasets=eval, images=images or Path(), token=token, additions=allow_write,
+            replicas=answering,
+        )  # fmt: skip
+        _serve(setup, host, port, ceil(max(ENDING, deadline)), quiet)
+
+
+def _check_installed() -> None:
+    """Raise BovwError where a package of the extra is missing."""
+    try:
+        import uvicorn  # noqa: F401
+
+        import bovw.web.app  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise BovwError(
+            f"{error.name} is not installed, which serving needs: pip install 'bovw[web]'"
+        ) from error
+
+
+@contextmanager
+def _replicas_of(
+    index: Path, cluster: str | None, count: int, deadline: float
+) -> Iterator[ShardReplicas | None]:
+    """Start replicas of an index's shards on a cluster; none without a cluster."""
+    from bovw.cluster.engines import RayCluster
+    from bovw.cluster.replicas import ShardReplicas
+
     with on_cluster(cluster) as workers, ExitStack() as ending:
-        team = None
-        if workers:
-            if not isinstance(workers, RayCluster):
-                raise UsageError(
-                    "--cluster has to be one of Ray's to serve: auto or ray://HOST:PORT"
-                )
-            team = Team(workers, index, replicas, deadline)
-            ending.callback(team.close)
-        app = create_app(
-            index,
-            cache or default_cache(),
-            hosts=(*LOOPBACK, host) if _is_loopback(host) else ("*",),
-            datasets=eval,
-            images=images or Path(),
-            token=token,
-            additions=allow_write,
-            team=team,
-        )
-        config = uvicorn.Config(
-            app,
-            host,
-            port,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=ceil(max(ENDING, deadline)),
-        )
-        listening = _listen(config)
-        address, port = listening.getsockname()[:2]
-        name = f"[{address}]" if ":" in address else address
-        say(quiet, f"serving {index} at http://{name}:{port}/ until Ctrl-C")
-        with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
-            server = uvicorn.Server(config)
-            server.handle_exit = partial(_end, server)  # type: ignore[method-assign]
-            server.run([listening])
+        if workers is None:
+            yield None
+            return
+        if not isinstance(workers, RayCluster):
+            raise UsageError("--cluster has to be one of Ray's to serve: auto or ray://HOST:PORT")
+        replicas = ShardReplicas(workers, index, count, deadline)
+        ending.callback(replicas.close)
+        yield replicas
+
+
+def _serve(setup: Setup, host: str, port: int, ending: int, quiet: bool) -> None:
+    """Serve until Ctrl-C; clients then have `ending` seconds to take their answers."""
+    import uvicorn
+
+    from bovw.web.app import create_app
+
+    config = uvicorn.Config(
+        create_app(setup),
+        host,
+        port,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=ending,
+    )
+    listening = _listen(config)
+    address, port = listening.getsockname()[:2]
+    name = f"[{address}]" if ":" in address else address
+    say(quiet, f"serving {setup.index} at http://{name}:{port}/ until Ctrl-C")
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
+        server = uvicorn.Server(config)
+        server.handle_exit = partial(_end, server)  # type: ignore[method-assign]
+        server.run([listening])
 
 
 def _end(server: uvicorn.Server, number: int, frame: FrameType | None) -> None:
@@ -141,6 +165,11 @@ def _listen(config: uvicorn.Config) -> socket:
             f"{config.host}:{config.port} cannot be listened at ({error.strerror}): "
             "give another --host or --port"
         ) from error
+
+
+def _hosts(host: str) -> tuple[str, ...]:
+    """Return the names that a request may call the server by."""
+    return (*LOOPBACK, host) if _is_loopback(host) else ("*",)
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from itertools import islice
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bovw.compute.parallel import DEAD_WORKER
+from bovw.compute.processes import DEAD_WORKER
 from bovw.errors import BovwError
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ ONE_THREAD = dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class Casualty(Generic[T_co]):
+class Failure(Generic[T_co]):
     """An item that ended its worker process or took too long, and for people the reason why."""
 
     item: T_co
     reason: str
 
 
-def guarded(
+def run_isolated(
     function: Callable[[T], R], items: Iterable[T], jobs: int, limit: float
-) -> Generator[R | Casualty[T], None, None]:
+) -> Generator[R | Failure[T], None, None]:
     """Yield `function(item)` for each item, in order; one that brings a process down is lost alone.
 
     limit  seconds that one item may take, after which its process is ended
@@ -51,10 +51,10 @@ def guarded(
     An item that crashes its process is tried once more. At most 3 * jobs items are taken ahead.
     Raises what the function raises, and BovwError where a worker process cannot start.
     """
-    crew = Crew(function, jobs, limit)
+    crew = IsolatedPool(function, jobs, limit)
     threads = ThreadPoolExecutor(jobs)
     upcoming = iter(items)
-    waiting: deque[tuple[T, Future[R | Casualty[T]]]] = deque()
+    waiting: deque[tuple[T, Future[R | Failure[T]]]] = deque()
     try:
         waiting.extend(
             (item, threads.submit(crew.run, item)) for item in islice(upcoming, 3 * jobs)
@@ -62,7 +62,7 @@ def guarded(
         while waiting:
             item, future = waiting.popleft()
             result = future.result()
-            if isinstance(result, Casualty) and result.reason == CRASHED:
+            if isinstance(result, Failure) and result.reason == CRASHED:
                 # The system may have killed it because all together used up the memory: on its
                 # own it may get through.
                 wait([other for _, other in waiting])
@@ -76,11 +76,11 @@ def guarded(
         crew.end()
 
 
-class Crew(Generic[T, R]):
+class IsolatedPool(Generic[T, R]):
     """Some processes that run one function on an item at a time each, for callers in any thread."""
 
     def __init__(self, function: Callable[[T], R], jobs: int, limit: float) -> None:
-        """Prepare `jobs` processes that may take `limit` seconds for an item; see `guarded`."""
+        """Prepare `jobs` processes; each may take `limit` seconds for an item."""
         # A process of loky's, unlike one of multiprocessing's, does not run a user's script again.
         # Imported here because it takes a tenth of a second, which a query need not wait for.
         from joblib.externals.loky.backend import get_context
@@ -91,8 +91,8 @@ class Crew(Generic[T, R]):
         for worker in self._workers:
             self._idle.put(worker)
 
-    def run(self, item: T) -> R | Casualty[T]:
-        """Return `function(item)`, or a casualty; waits for a process that has nothing to do.
+    def run(self, item: T) -> R | Failure[T]:
+        """Return `function(item)`, or a failure; waits for a process that has nothing to do.
 
         Raises what the function raises, and BovwError where a process cannot start.
         """
@@ -125,8 +125,8 @@ class _Worker(Generic[T, R]):
         self.pipe: Connection | None = None
         self.stopped = False
 
-    def run(self, item: T) -> R | Casualty[T]:
-        """Return `function(item)`, or a casualty; raise what the function raises."""
+    def run(self, item: T) -> R | Failure[T]:
+        """Return `function(item)`, or a failure; raise what the function raises."""
         message = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         pipe = self.pipe or self._start()
         try:
@@ -134,10 +134,10 @@ class _Worker(Generic[T, R]):
             answer = pipe.recv_bytes() if pipe.poll(self.limit) else None
         except (EOFError, OSError):
             self.end()
-            return Casualty(item, CRASHED)
+            return Failure(item, CRASHED)
         if answer is None:
             self.end()
-            return Casualty(item, f"took more than {self.limit:g} s")
+            return Failure(item, f"took more than {self.limit:g} s")
         done, result = pickle.loads(answer)
         if not done:
             raise result

@@ -10,6 +10,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -18,6 +19,13 @@ from numba.extending import intrinsic
 def array(dtype: Any, dimensions: int = 1) -> Any:
     """Return the type of a contiguous array that a kernel only reads, as memory-mapped ones are."""
     return numba.types.Array(dtype, dimensions, "C", readonly=True)
+
+
+def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that has the type `array` names: inside a tuple, numba does not convert."""
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view
 
 
 def kernel(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -9,11 +9,16 @@ every 26th image of 2,500 features, however many there are, so nearly all gaps f
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, int32, int64, uint8
+from numba import boolean, int32, int64, types, uint8, uint64
 
 from bovw.compute.jit import array, helper, kernel, prefetch
+from bovw.records import InvertedFile
 
 MORE = 128
+INVERTED_FILE = types.NamedTuple(
+    (array(int64), array(int64), array(uint8), array(uint64, 2), array(uint8, 2), int64),
+    InvertedFile,
+)
 
 
 @helper
@@ -36,7 +41,7 @@ def next_image(gaps, place, end, image):  # type: ignore[no-untyped-def]
 
 
 @helper
-def fetch_lists(words, i, offsets, places, gaps, signatures):  # type: ignore[no-untyped-def]
+def fetch_lists(file, words, i):  # type: ignore[no-untyped-def]
     """Have the lists fetched that the features after the i-th of words [n, m] look in.
 
     They lie anywhere in the index, and memory takes as long to answer as a short list to go
@@ -44,14 +49,14 @@ def fetch_lists(words, i, offsets, places, gaps, signatures):  # type: ignore[no
     """
     if i + 2 < len(words):
         for word in words[i + 2]:
-            prefetch(offsets, word)
-            prefetch(places, word)
+            prefetch(file.offsets, word)
+            prefetch(file.places, word)
     if i + 1 < len(words):
         for word in words[i + 1]:
-            prefetch(gaps, places[word])
-            first = offsets[word] * signatures.shape[1]
-            prefetch(signatures, first)
-            prefetch(signatures, first + 8)
+            prefetch(file.gaps, file.places[word])
+            first = file.offsets[word] * file.signatures.shape[1]
+            prefetch(file.signatures, first)
+            prefetch(file.signatures, first + 8)
 
 
 @kernel(array(int64), array(int32))
@@ -78,36 +83,36 @@ def encode_images(offsets, images):  # type: ignore[no-untyped-def]
     return gaps[:place].copy(), places
 
 
-@kernel(array(int64), array(int64), array(uint8), int64)
-def decode_images(offsets, places, gaps, images):  # type: ignore[no-untyped-def]
-    """Return the image of every posting: int32 [n]; none where one is not below `images`."""
-    decoded = np.empty(offsets[-1], np.int32)
-    for word in range(len(offsets) - 1):
+@kernel(INVERTED_FILE)
+def decode_images(file):  # type: ignore[no-untyped-def]
+    """Return the image of every posting: int32 [n]; none where a gap is damaged."""
+    decoded = np.empty(file.offsets[-1], np.int32)
+    for word in range(len(file.offsets) - 1):
         image = 0
-        place = places[word]
-        for posting in range(offsets[word], offsets[word + 1]):
-            image, place = next_image(gaps, place, places[word + 1], image)
-            if not 0 <= image < images:
+        place = file.places[word]
+        for posting in range(file.offsets[word], file.offsets[word + 1]):
+            image, place = next_image(file.gaps, place, file.places[word + 1], image)
+            if not 0 <= image < file.images:
                 return decoded[:0]
             decoded[posting] = image
     return decoded
 
 
-@kernel(array(int64), array(int64), array(uint8), array(boolean))
-def count_images(offsets, places, gaps, live):  # type: ignore[no-untyped-def]
+@kernel(INVERTED_FILE, array(boolean))
+def count_images(file, live):  # type: ignore[no-untyped-def]
     """Count what the images of a segment hold that are live [images], without decoding it whole.
 
     Returns (frequencies int64 [words]: images that have each word; features, distinct int32
     [images]: postings and different words of each image); empty where the gaps are damaged.
     """
-    frequencies = np.zeros(len(offsets) - 1, np.int64)
+    frequencies = np.zeros(len(file.offsets) - 1, np.int64)
     features = np.zeros(len(live), np.int32)
     distinct = np.zeros(len(live), np.int32)
-    for word in range(len(offsets) - 1):
+    for word in range(len(file.offsets) - 1):
         last, image = -1, 0
-        place = places[word]
-        for _ in range(offsets[word], offsets[word + 1]):
-            image, place = next_image(gaps, place, places[word + 1], image)
+        place = file.places[word]
+        for _ in range(file.offsets[word], file.offsets[word + 1]):
+            image, place = next_image(file.gaps, place, file.places[word + 1], image)
             if not 0 <= image < len(live):
                 return frequencies[:0], features[:0], distinct[:0]
             if not live[image]:
@@ -120,8 +125,8 @@ def count_images(offsets, places, gaps, live):  # type: ignore[no-untyped-def]
     return frequencies, features, distinct
 
 
-@kernel(array(int64), array(int64), array(uint8), array(int32))
-def find_postings(offsets, places, gaps, slots):  # type: ignore[no-untyped-def]
+@kernel(INVERTED_FILE, array(int32))
+def find_postings(file, slots):  # type: ignore[no-untyped-def]
     """Find the postings of some images.
 
     slots  int32 [images]: each image's place among those wanted, -1 where it is none
@@ -132,16 +137,16 @@ def find_postings(offsets, places, gaps, slots):  # type: ignore[no-untyped-def]
     starts = np.zeros(slots.max() + 2, np.int64)
     owners, found = np.empty(0, np.int32), np.empty(0, np.int64)
     count = 0
-    for word in range(len(offsets) - 1):
+    for word in range(len(file.offsets) - 1):
         image = 0
-        place, end = places[word], places[word + 1]
+        place, end = file.places[word], file.places[word + 1]
         # Room for a whole list, since nearly all of it is passed over.
-        room = count + offsets[word + 1] - offsets[word]
+        room = count + file.offsets[word + 1] - file.offsets[word]
         if room > len(found):
             owners = np.concatenate((owners, np.empty(room, np.int32)))
             found = np.concatenate((found, np.empty(room, np.int64)))
-        for posting in range(offsets[word], offsets[word + 1]):
-            image, place = next_image(gaps, place, end, image)
+        for posting in range(file.offsets[word], file.offsets[word + 1]):
+            image, place = next_image(file.gaps, place, end, image)
             if not 0 <= image < len(slots):
                 return starts[:0], found[:0]
             # Written without asking, which is quicker than to branch.

@@ -1,4 +1,4 @@
-"""The ladder of methods, measured rung by rung on the same queries."""
+"""The methods from TF-IDF to the default, each measured on the same queries."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bovw.compute.parallel import Progress, silent
 from bovw.evaluation.database import check_database
 from bovw.evaluation.datasets import Dataset
 from bovw.evaluation.results import ApForm
-from bovw.evaluation.run import ask, describe_queries
+from bovw.evaluation.run import Conditions, ask, describe_queries
+from bovw.feedback import Progress, no_progress
 from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.search.searcher import Searcher
@@ -20,7 +20,7 @@ _DEFAULT = SearchOptions()
 _VERIFIED = replace(_DEFAULT, expand=0)
 _ALONE = replace(_VERIFIED, rerank=0)
 _INCONSISTENT = replace(_ALONE, consistency=False)
-RUNGS = {
+METHODS = {
     "TF-IDF": replace(_ALONE, scoring="tfidf"),
     "TF-IDF, verified": replace(_VERIFIED, scoring="tfidf"),
     "TF-IDF, verified, expanded": replace(_DEFAULT, scoring="tfidf"),
@@ -36,7 +36,7 @@ RUNGS = {
 
 
 @dataclass(frozen=True)
-class Rung:
+class AblationRow:
     """What one method measured on a data set.
 
     map, recall_at_1  0 to 1; one value, or one for each setting of a revisited set
@@ -54,30 +54,28 @@ class Rung:
     bytes_per_image: float
 
 
-def climb(
+def run_ablation(
     dataset: Dataset,
     images: Path,
     index: Index,
     form: ApForm = "official",
     mode: str | None = None,
-    progress: Progress = silent,
-) -> Iterator[Rung]:
-    """Yield the rungs, in order; the queries are described once for all of them.
+    progress: Progress = no_progress,
+) -> Iterator[AblationRow]:
+    """Yield a row for each method, in order; the queries are described once for all of them.
 
     Raises DatasetError where the index does not hold the data set's images.
     """
     check_database(dataset, index)
-    mode = mode or dataset.query_mode
-    options = Searcher(index).feature_options
-    with progress(
-        describe_queries(dataset, images, options, mode), len(dataset.queries), "Reading queries"
-    ) as results:
+    conditions = Conditions(dataset, images, form, mode or dataset.query_mode)
+    queries = describe_queries(conditions, Searcher(index).feature_options)
+    with progress(queries, len(dataset.queries), "Reading queries") as results:
         described = list(results)
-    rungs = RUNGS | ({"+ neighbours (bovw link)": _DEFAULT} if index.graph else {})
-    for method, search_options in rungs.items():
+    methods = METHODS | ({"+ neighbours (bovw link)": _DEFAULT} if index.graph else {})
+    for method, search_options in methods.items():
         searcher = Searcher(index, search_options)
-        report = ask(dataset, images, searcher, described, form, mode, progress).report()
-        yield Rung(
+        report = ask(conditions, searcher, described, progress).report()
+        yield AblationRow(
             method,
             report["map"],
             report["interval"],
@@ -88,16 +86,16 @@ def climb(
         )
 
 
-def as_markdown(rungs: list[Rung]) -> str:
-    """Write the rungs as a table that reads well as plain text, too."""
+def as_markdown(rows: list[AblationRow]) -> str:
+    """Write the rows as a table that reads well as plain text, too."""
     lines = [
         f"| {'method':<30} | mAP | R@1 | ms a query | kB an image |",
         f"|{'-' * 32}|---|---|---|---|",
     ]
     lines += [
-        f"| {rung.method:<30} | {_cell(rung.map)} | {_cell(rung.recall_at_1)} | "
-        f"{rung.milliseconds:.0f} | {rung.bytes_per_image / 1000:.1f} |"
-        for rung in rungs
+        f"| {row.method:<30} | {_cell(row.map)} | {_cell(row.recall_at_1)} | "
+        f"{row.milliseconds:.0f} | {row.bytes_per_image / 1000:.1f} |"
+        for row in rows
     ]
     return "\n".join(lines) + "\n"
 

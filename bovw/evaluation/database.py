@@ -8,9 +8,8 @@ from pathlib import Path
 
 from bovw.errors import DatasetError, FormatError
 from bovw.evaluation.datasets import Dataset
-from bovw.images.find import ImageFile
-from bovw.index import Index
-from bovw.index.sharded import is_index
+from bovw.images import ImageFile
+from bovw.index import Index, is_index
 from bovw.vocab import Vocabulary
 
 

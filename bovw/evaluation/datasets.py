@@ -19,7 +19,7 @@ from typing import Literal
 
 from bovw.errors import DatasetError
 from bovw.evaluation.truth import JudgedQuery, Truth, find_truth, read_json, read_official
-from bovw.images.find import find_images
+from bovw.images import find_images
 from bovw.records import Box
 
 # setting: the labels that are positives, the labels that are ignored

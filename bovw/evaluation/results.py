@@ -26,13 +26,18 @@ PRECISIONS = (1, 5, 10)
 
 @dataclass(frozen=True)
 class Outcome:
-    """One query's answer: all images of the data set ranked, and the seconds that it took."""
+    """One query's answer: all images of the data set ranked, and the seconds that it took.
+
+    failure  why it could not be asked
+    missing  shards that have not answered
+    """
 
     query: Query
     hits: list[Hit]
     describe_seconds: float
     search_seconds: float
     failure: str | None = None
+    missing: Sequence[str] = ()
 
     @cached_property
     def ranking(self) -> list[str]:

@@ -7,15 +7,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bovw.compute.parallel import Progress, silent
 from bovw.errors import ImageError, QueryError
 from bovw.evaluation.database import check_database
 from bovw.evaluation.datasets import Dataset, Query
 from bovw.evaluation.results import ApForm, Evaluation, Outcome
-from bovw.features.sift import describe_query
+from bovw.feedback import Progress, no_progress
 from bovw.options import FeatureOptions
 from bovw.records import Box, Features, Hit
-from bovw.search.searcher import Searcher
+from bovw.search import Found, Searcher, describe_query
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is asked and how it is scored; every figure says so.
+
+    images  the folder that holds the data set's pictures
+    form    of average precision; see `metrics.average_precision`
+    mode    "keypoints" or "crop", how a region is used
+    """
+
+    dataset: Dataset
+    images: Path
+    form: ApForm
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,7 @@ def evaluate(
     searcher: Searcher,
     form: ApForm = "official",
     mode: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Ask every query of `dataset`, whose pictures are below `images`.
 
@@ -45,20 +59,18 @@ def evaluate(
     Raises DatasetError where the index does not hold the data set's images.
     """
     check_database(dataset, searcher.index)
-    mode = mode or dataset.query_mode
-    described = describe_queries(dataset, images, searcher.feature_options, mode)
-    return ask(dataset, images, searcher, described, form, mode, progress)
+    conditions = Conditions(dataset, images, form, mode or dataset.query_mode)
+    described = describe_queries(conditions, searcher.feature_options)
+    return ask(conditions, searcher, described, progress)
 
 
-def describe_queries(
-    dataset: Dataset, images: Path, options: FeatureOptions, mode: str
-) -> Iterator[Described]:
+def describe_queries(conditions: Conditions, options: FeatureOptions) -> Iterator[Described]:
     """Yield every query's features; one that cannot be used says why."""
-    for query in dataset.queries:
+    for query in conditions.dataset.queries:
         start = time.perf_counter()
         try:
             features, region = describe_query(
-                images / query.image, query.region, mode == "crop", options
+                conditions.images / query.image, query.region, conditions.mode == "crop", options
             )
         except (ImageError, QueryError) as error:
             seconds = time.perf_counter() - start
@@ -68,38 +80,37 @@ def describe_queries(
 
 
 def ask(
-    dataset: Dataset,
-    images: Path,
+    conditions: Conditions,
     searcher: Searcher,
     described: Iterable[Described],
-    form: ApForm,
-    mode: str,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Evaluate a searcher, whose index holds the data set's images, on queries described before."""
-    outcomes = (_outcome(one, dataset, images, searcher) for one in described)
+    dataset = conditions.dataset
+    outcomes = (_outcome(one, conditions, searcher) for one in described)
     with progress(outcomes, len(dataset.queries), "Querying") as results:
-        return Evaluation(dataset, searcher, list(results), form, mode)
+        return Evaluation(dataset, searcher, list(results), conditions.form, conditions.mode)
 
 
-def _outcome(one: Described, dataset: Dataset, images: Path, searcher: Searcher) -> Outcome:
+def _outcome(one: Described, conditions: Conditions, searcher: Searcher) -> Outcome:
     start = time.perf_counter()
-    hits: list[Hit] = []
+    found = Found([], [])
     failure = one.failure
     if one.features is not None and one.region is not None:
         try:
-            hits = searcher.search_features(one.features, one.region)
+            found = searcher.find(one.features, one.region)
         except QueryError as error:
             # A query that cannot be asked finds nothing, which its AP then shows.
             failure = str(error)
     seconds = time.perf_counter() - start
-    return Outcome(one.query, _complete(hits, dataset, images), one.seconds, seconds, failure)
+    hits = _complete(found.hits, conditions)
+    return Outcome(one.query, hits, one.seconds, seconds, failure, found.missing)
 
 
-def _complete(hits: list[Hit], dataset: Dataset, images: Path) -> list[Hit]:
+def _complete(hits: list[Hit], conditions: Conditions) -> list[Hit]:
     """Rank all images: those without features go last, in name order."""
-    missing = sorted(set(dataset.database) - {hit.name for hit in hits})
-    folder = images / dataset.folder
+    missing = sorted(set(conditions.dataset.database) - {hit.name for hit in hits})
+    folder = conditions.images / conditions.dataset.folder
     return hits + [
         Hit(rank, name, str(folder / name), 0.0) for rank, name in enumerate(missing, len(hits) + 1)
     ]

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
@@ -15,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from bovw.errors import ImageError, QueryError
+from bovw.errors import ImageError
 from bovw.images.find import first_line, opened
-from bovw.records import Box, Bytes
+from bovw.records import Bytes, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 250_000_000
@@ -34,22 +33,6 @@ _TURNS: dict[int, Callable[[Bytes], Bytes]] = {
     7: lambda p: p.swapaxes(0, 1)[::-1, ::-1],
     8: lambda p: p.swapaxes(0, 1)[::-1],
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded image.
-
-    pixels  upright: uint8 [h, w] grey, or [h, w, 3] red, green and blue
-    scale   pixels of the upright original per pixel of `pixels`, 1 or more; pixel centres are at
-            whole numbers, so that x in the original is (x + 0.5) * scale - 0.5
-    width, height  of the upright original in pixels
-    """
-
-    pixels: Bytes
-    scale: float
-    width: int
-    height: int
 
 
 def read_picture(
@@ -87,18 +70,6 @@ def reduce_pixels(pixels: Bytes, max_size: int) -> Picture:
     _check_size(width, height)
     small = np.ascontiguousarray(_shrink(grey, max_size))
     return Picture(small, max(width, height) / max(small.shape), width, height)
-
-
-def check_region(region: Box, width: int, height: int) -> Box:
-    """Return `region` clipped to an image of width x height; QueryError if nothing is left."""
-    x1, y1, x2, y2 = region
-    clipped = Box(max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
-    if _is_empty(region) or _is_empty(clipped):  # the first is for NaN, which clipping loses
-        raise QueryError(
-            f"the region {x1:g},{y1:g},{x2:g},{y2:g} holds nothing of the image: give left,top,"
-            f"right,bottom in pixels within its {width} x {height}"
-        )
-    return clipped
 
 
 @contextmanager
@@ -185,7 +156,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # a photograph with broken EXIF is still a photograph
         return 1
     return orientation if orientation in _TURNS else 1
-
-
-def _is_empty(box: Box) -> bool:
-    return not (box.x1 < box.x2 and box.y1 < box.y2)

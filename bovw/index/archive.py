@@ -14,13 +14,15 @@ from pathlib import Path
 from bovw.errors import BovwError, FormatError, NewerFormatError, UsageError
 from bovw.index.arrays import sync_folder
 from bovw.index.catalog import FILE, Catalog, no_index
+from bovw.index.checksums import damaged_among, files_of, vocabulary_files
+from bovw.index.components import NUMBERED
+from bovw.index.index import Index
 from bovw.index.lock import WriterLock
-from bovw.index.sharded import MANIFEST, is_index, parts_of, read_shards
-from bovw.index.snapshot import Index, damaged_among, files_of, vocabulary_files
+from bovw.index.manifest import MANIFEST, is_index, parts_of, read_manifest
 
 # What an archive may hold: nothing that leads out of the folder it is unpacked to.
 _MEMBER = re.compile(
-    r"shards\.json|([\w-]+/)?(catalog\.sqlite|(segments|statistics|names|graph)/\d+/\w+\.npy|"
+    rf"shards\.json|([\w-]+/)?(catalog\.sqlite|({'|'.join(NUMBERED)})/\d+/\w+\.npy|"
     r"vocabulary-[0-9a-f]+/\w[\w.]*)",
     re.ASCII,
 )
@@ -129,7 +131,7 @@ def _is_archive(file: Path) -> bool:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep everybody else from writing to an index, or to its shards."""
-    shards = parts_of(folder) if read_shards(folder) else []
+    shards = parts_of(folder) if read_manifest(folder) else []
     with ExitStack() as locks:
         for place in (folder, *shards):
             locks.enter_context(WriterLock(place))
@@ -138,7 +140,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _catalogs(folder: Path) -> list[str]:
     """Return the files that say what else belongs to an index, by their paths in it."""
-    shards = read_shards(folder).get("shards", [])
+    shards = read_manifest(folder).get("shards", [])
     return [MANIFEST, *(f"{name}/{FILE}" for name in shards)] if shards else [FILE]
 
 
@@ -147,7 +149,7 @@ def _listed(folder: Path) -> dict[str, str]:
 
     Raises FormatError where a catalog is damaged.
     """
-    manifest = read_shards(folder)
+    manifest = read_manifest(folder)
     own: dict[str, str] = manifest.get("joined", {}).get("files", {})
     if not manifest:
         return _listed_part(folder)

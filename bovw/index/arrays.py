@@ -4,51 +4,99 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from bovw.errors import damaged_file
 
+By = Literal["posting", "image", "word", "segment"]
+
+
+class Declared(NamedTuple):
+    """One array of a record.
+
+    dtype  as NumPy calls it; on disk it is little-endian
+    shape  a number, or what counts: "images", "postings", "words", "words + 1", "bits / 64". Any
+           other word stands for a length of the array's own
+    by     what it has a row for
+    holds  what the rows are, for docs/format.md
+    """
+
+    dtype: str
+    shape: tuple[str | int, ...]
+    by: By
+    holds: str
+
+
+def stored(dtype: str, *shape: str | int, by: By, holds: str) -> Any:
+    """Declare a field of an `Arrays` record; see `Declared`. The file is called as the field is.
+
+    Writing, reading, checking, merging and splitting all follow from this one line.
+    """
+    return field(metadata={"array": Declared(dtype, shape, by, holds)})
+
+
+def lengths(words: int, bits: int, images: int, postings: int) -> dict[str, int]:
+    """Return what the words of `Declared.shape` stand for in a record of so much."""
+    return {
+        "words": words,
+        "words + 1": words + 1,
+        "bits / 64": bits // 64,
+        "images": images,
+        "postings": postings,
+    }
+
 
 @dataclass(frozen=True)
 class Arrays:
-    """What records of arrays share: their files are called as their fields are.
+    """What records of arrays share: every field is declared by `stored`."""
 
-    LAYOUT  the type and the number of dimensions of each
-    """
-
-    LAYOUT: ClassVar[dict[str, tuple[str, int]]] = {}
+    @classmethod
+    def declared(cls, by: By | None = None) -> dict[str, Declared]:
+        """Return the record's arrays by name: all, or those that have a row for each of these."""
+        found = {one.name: cast(Declared, one.metadata["array"]) for one in fields(cls)}
+        return {name: one for name, one in found.items() if by in (None, one.by)}
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map the files read-only; raises FormatError where one is missing or damaged."""
-        return cls(**{name: load_array(folder, name, *cls.LAYOUT[name]) for name in cls.LAYOUT})
+        return cls(**{name: load_array(folder, name, one) for name, one in cls.declared().items()})
 
     def save(self, folder: Path) -> dict[str, str]:
         """Write and flush the files into a new folder; return their SHA-256 by name."""
         folder.mkdir(parents=True)
         files = {
             f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
-            for name in self.LAYOUT
+            for name in self.declared()
         }
         sync_folder(folder)
         sync_folder(folder.parent)
         return files
 
+    def fits(self, counts: Mapping[str, int]) -> bool:
+        """Tell whether all arrays have the shapes declared, by what `lengths` returns."""
+        return all(
+            length == (counts.get(wanted, length) if isinstance(wanted, str) else wanted)
+            for name, one in self.declared().items()
+            for length, wanted in zip(getattr(self, name).shape, one.shape, strict=True)
+        )
 
-def load_array(folder: Path, name: str, dtype: str, dimensions: int) -> npt.NDArray[Any]:
-    """Map `name`.npy read-only; raises FormatError where it is missing or not as it should be."""
+
+def load_array(folder: Path, name: str, declared: Declared) -> npt.NDArray[Any]:
+    """Map `name`.npy read-only; raises FormatError where it is missing or not as declared."""
     path = folder / f"{name}.npy"
     try:
         # A plain view: kernels are compiled for arrays, not for np.memmap.
         array = np.asarray(np.load(path, mmap_mode="r"))
     except Exception as error:  # a damaged header is parsed as Python, and fails in as many ways
         raise damaged_file(path, str(error)) from error
-    fits = array.dtype == np.dtype(dtype).newbyteorder("<") and array.ndim == dimensions
+    dtype = np.dtype(declared.dtype).newbyteorder("<")
+    fits = array.dtype == dtype and array.ndim == len(declared.shape)
     if not fits or not array.flags.c_contiguous:
         raise damaged_file(path, f"it holds {array.dtype} of {array.ndim} dimensions")
     return array

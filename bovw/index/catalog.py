@@ -200,7 +200,7 @@ class Catalog:
             [_stored(image) for image in images],
         )
 
-    def seal(self) -> None:
+    def write_digest(self) -> None:
         """Keep the digest of all that the catalog says; for use at the end of a `transaction`."""
         self._connection.execute(
             "INSERT INTO meta VALUES ('digest', ?)", [json.dumps(self.digest())]
@@ -208,7 +208,7 @@ class Catalog:
         self.meta["digest"] = self.digest()
 
     def digest(self) -> str:
-        """Return the SHA-256 of every row of every table, but for the one that `seal` keeps."""
+        """Return the SHA-256 of every row of every table, but for the digest itself."""
         digest = hashlib.sha256()
         for query in (
             "SELECT key, value FROM meta WHERE key != 'digest' ORDER BY key",

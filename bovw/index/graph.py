@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from bovw.errors import FormatError
-from bovw.index.arrays import Arrays
+from bovw.index.arrays import Arrays, stored
 from bovw.records import Floats, Ints
 
 NEIGHBOURS = 10
@@ -21,16 +20,16 @@ SHARE = 0.3
 
 @dataclass(frozen=True)
 class Graph(Arrays):
-    """The neighbours of every image.
+    """The neighbours of every image, best first."""
 
-    neighbours  int32 [images, NEIGHBOURS]; -1 where there are fewer
-    weights     float32 [images, NEIGHBOURS]: what share of a neighbour's score is added
-    """
-
-    LAYOUT: ClassVar = {"neighbours": ("i4", 2), "weights": ("f4", 2)}
-
-    neighbours: Ints
-    weights: Floats
+    neighbours: Ints = stored(
+        "int32", "images", NEIGHBOURS, by="image",
+        holds="the images that show the same thing, -1 where there are fewer",
+    )  # fmt: skip
+    weights: Floats = stored(
+        "float32", "images", NEIGHBOURS, by="image",
+        holds="what share of a neighbour's score is added",
+    )  # fmt: skip
 
     @classmethod
     def of(cls, found: Sequence[Sequence[tuple[int, float]]]) -> Graph:
@@ -57,9 +56,7 @@ class Graph(Arrays):
     def open(cls, folder: Path, images: int) -> Graph:
         """Read a graph of so many images; raises FormatError where it is missing or damaged."""
         graph = cls.load(folder)
-        shape = (images, NEIGHBOURS)
-        fits = graph.neighbours.shape == shape and graph.weights.shape == shape
-        if not fits or not (
+        if not graph.fits({"images": images}) or not (
             -1
             <= graph.neighbours.min(initial=0)
             <= graph.neighbours.max(initial=0)

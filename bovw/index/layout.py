@@ -9,18 +9,17 @@ from typing import Any
 from bovw.errors import FormatError
 from bovw.index import lock
 from bovw.index.catalog import FILE, read_meta
+from bovw.index.components import COMPONENTS, NUMBERED
 
 # How folders begin in which others write segments that are yet to be taken in.
 INCOMING = "incoming-"
-# What an index's folder holds beside its catalog, its lock and its vocabulary.
-KINDS = ("segments", "statistics", "names", "graph")
 
 
 def unused(folder: Path, meta: dict[str, Any], segments: Iterable[int]) -> list[Path]:
     """Return the folders in an index that no commit names: what a killed writer left."""
     live = {f"segments/{id}" for id in segments}
-    live |= {str(meta[kind]) for kind in ("statistics", "names", "graph") if kind in meta}
-    parts = [path for kind in KINDS for path in sorted((folder / kind).glob("*"))]
+    live |= {str(meta[kind]) for kind in COMPONENTS if kind in meta}
+    parts = [path for kind in NUMBERED for path in sorted((folder / kind).glob("*"))]
     found = [path for path in parts if f"{path.parent.name}/{path.name}" not in live]
     copies = folder.glob("*vocabulary-*")
     return found + [path for path in sorted(copies) if path.name != meta.get("vocabulary")]
@@ -38,5 +37,5 @@ def _is_left_over(folder: Path) -> bool:
     """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
     beginnings = (FILE, "vocabulary-", ".vocabulary-", INCOMING, *lock.FILES)
     return all(
-        entry.name in KINDS or entry.name.startswith(beginnings) for entry in folder.iterdir()
+        entry.name in NUMBERED or entry.name.startswith(beginnings) for entry in folder.iterdir()
     )

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from bovw.index.arrays import Arrays
-from bovw.records import Bytes, Ints
+from bovw.index.arrays import Arrays, stored
+from bovw.records import Bools, Bytes, Ints, Longs
 
 
 @dataclass(frozen=True, eq=False)
 class Names(Arrays, Sequence[str]):
-    """Names by image number, read one by one from mapped files, however many there are.
+    """Names by image number, read one by one from mapped files, however many there are."""
 
-    text   uint8 [m]: every image's folder, a zero byte and its name, in the file system's bytes
-    ends   int64 [images]: where each one's text ends
-    order  int32 [images]: each image's place by name, which breaks ties
-    """
-
-    LAYOUT: ClassVar = {"text": ("u1", 1), "ends": ("i8", 1), "order": ("i4", 1)}
-
-    text: Bytes
-    ends: npt.NDArray[np.int64]
-    order: Ints
+    text: Bytes = stored(
+        "uint8", "bytes", by="segment",
+        holds="every image's folder, a zero byte and its name, in the file system's bytes",
+    )  # fmt: skip
+    ends: Longs = stored("int64", "images", by="image", holds="where its text ends")
+    order: Ints = stored(
+        "int32", "images", by="image", holds="its place by name, which breaks ties"
+    )
 
     @classmethod
     def of(cls, images: Iterable[tuple[str, str]]) -> Names:
@@ -51,6 +47,12 @@ class Names(Arrays, Sequence[str]):
     def __getitem__(self, image: int) -> str:  # type: ignore[override]
         return self._parts(image)[1]
 
+    def fits(self, counts: Mapping[str, int]) -> bool:
+        """Tell whether the shapes are as declared, and the texts follow each other to the end."""
+        ends = np.r_[0, self.ends]
+        ascend = bool((np.diff(ends) >= 0).all()) and ends[-1] == len(self.text)
+        return super().fits(counts) and ascend
+
     @cached_property
     def by_name(self) -> Ints:
         """The images' numbers in the order of their names; removed ones come first."""
@@ -63,7 +65,7 @@ class Names(Arrays, Sequence[str]):
             return None
         return int(self.by_name[place])
 
-    def containing(self, part: str) -> npt.NDArray[np.bool_]:
+    def containing(self, part: str) -> Bools:
         """Tell which names hold `part`, whatever the case of its ASCII letters: bool [images]."""
         wanted = os.fsencode(part).lower()
         held = np.zeros(len(self), np.bool_)

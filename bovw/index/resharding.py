@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from bovw.errors import UsageError
-from bovw.index import Index, IndexWriter
+from bovw.index.building import merge
 from bovw.index.catalog import ImageRow
 from bovw.index.graph import Graph
+from bovw.index.index import Index
+from bovw.index.joined import join_shards
 from bovw.index.layout import check_free
-from bovw.index.segment import merge
-from bovw.index.sharded import create_shards, parts_of, seal, shard_of
+from bovw.index.manifest import create_shards, parts_of, shard_of
+from bovw.index.writer import IndexWriter
 
 
 def split_index(source: Path, count: int, folder: Path) -> Index:
@@ -50,7 +52,8 @@ def split_index(source: Path, count: int, folder: Path) -> Index:
         for writer in writers:
             writer.commit()
     graph = _renumbered(index.graph, index, Index.open(folder)) if index.graph else None
-    return seal(folder, graph)
+    join_shards(folder, graph)
+    return Index.open(folder)
 
 
 def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter]) -> None:

@@ -1,35 +1,31 @@
-"""Reading an index: a snapshot of its segments, names and statistics."""
+"""A snapshot of one folder of an index: its segments, names and statistics."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bovw.errors import FormatError, damaged_file
-from bovw.index.arrays import file_sha256
-from bovw.index.catalog import FILE, Catalog, ImageRow, SegmentRow, no_index
+from bovw.index.arrays import lengths
+from bovw.index.catalog import FILE, Catalog, ImageRow, no_index
+from bovw.index.checksums import damaged_among, files_of, vocabulary_files
 from bovw.index.graph import Graph
 from bovw.index.names import Names
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
-from bovw.records import Ints
 
 
-class Index:
-    """An opened index, which later changes to its folder do not touch.
+class Snapshot:
+    """One folder of an index, as a commit left it; later changes do not touch it.
 
-    names     the indexed images by their numbers; where statistics.live is False, a removed one's
-    segments  their postings; `starts` [segments] is the number of each one's first image
-    graph     which images show the same thing, where they have been linked
+    See `bovw.index.Index`, which is made of one snapshot or of several.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the index in `folder`; see `Index.open`."""
+        """Map the files of the last commit; raises as `Index.open` does."""
         self.folder = folder
         while True:
             self._read_catalog()
@@ -41,39 +37,10 @@ class Index:
                 if not self.outdated():
                     raise
 
-    @classmethod
-    def open(cls, folder: Path | str) -> Index:
-        """Open the index in `folder`, as it is now, which may be one of shards.
-
-        Raises FormatError where there is none, or it is damaged or of a newer format.
-        """
-        # Imported here because shards are indexes themselves.
-        from bovw.index.sharded import Shards, read_shards
-
-        return (Shards if read_shards(Path(folder)) else cls)(Path(folder))
-
-    def __len__(self) -> int:
-        return int(self.statistics.live.sum())
-
     @property
     def vocabulary_folder(self) -> Path:
         """Where the index keeps its copy of the vocabulary."""
         return self.folder / str(self.meta["vocabulary"])
-
-    @property
-    def features(self) -> int:
-        """How many features are indexed, those of removed images left out."""
-        return int(self.statistics.features.sum(dtype=np.int64))
-
-    @property
-    def removed(self) -> int:
-        """How many postings in the segments are of removed images."""
-        return sum(row.features for row in self.segment_rows) - self.features
-
-    @cached_property
-    def sizes(self) -> Ints:
-        """Width and height of every image in pixels: int32 [images, 2]."""
-        return np.concatenate([np.empty((0, 2), np.int32), *(s.sizes for s in self.segments)])
 
     def images(self) -> list[ImageRow]:
         """Read the catalog's row of every image, skipped ones too, by name.
@@ -87,13 +54,9 @@ class Index:
             catalog.close()
         if meta.get("names") != self.meta["names"]:
             raise FormatError(f"the index in {self.folder} has changed meanwhile: try again")
-        if sum(row.status == "ok" for row in rows) != len(self):
+        if sum(row.status == "ok" for row in rows) != self.statistics.live.sum():
             raise self._misfit()
         return rows
-
-    def path(self, image: int) -> Path:
-        """Return where an image lay when it was indexed."""
-        return self.names.path(image)
 
     def outdated(self) -> bool:
         """Tell whether the index has changed since it was opened."""
@@ -148,43 +111,15 @@ class Index:
         """Raise FormatError where arrays are longer or shorter than the catalog says."""
         words, bits = self.meta["words"], self.meta["bits"]
         fits = [
-            segment.shapes == Segment.shapes_of(words, bits, row.images, row.features)
+            segment.fits(lengths(words, bits, row.images, row.features))
             for row, segment in zip(self.segment_rows, self.segments, strict=True)
         ]
         held = sum(row.images for row in self.segment_rows)
-        counted = {len(getattr(self.statistics, n)) for n in ("features", "distinct", "live")}
-        fits.append(counted == {held} and len(self.statistics.weights) == words)
-        text = np.r_[0, self.names.ends]
-        fits.append(len(self.names.order) == len(self.names) == held)
-        fits.append(bool((np.diff(text) >= 0).all()) and text[-1] == len(self.names.text))
-        if not all(fits):
+        whole = lengths(words, bits, held, sum(row.features for row in self.segment_rows))
+        if not all(fits) or not self.statistics.fits(whole) or not self.names.fits(whole):
             raise self._misfit()
 
     def _misfit(self) -> FormatError:
         return FormatError(
             f"the files of {self.folder} do not fit its catalog: `bovw check --repair` may help"
         )
-
-
-def files_of(meta: dict[str, Any], segments: Sequence[SegmentRow]) -> dict[str, str]:
-    """Return the SHA-256 of every file that a catalog names but the vocabulary's, by its path."""
-    expected = {
-        f"segments/{row.id}/{name}": digest
-        for row in segments
-        for name, digest in row.files.items()
-    }
-    for kind in ("statistics", "names", "graph"):
-        digests = meta.get(f"{kind}_files", {}).items()
-        expected |= {f"{meta[kind]}/{name}": digest for name, digest in digests}
-    return expected
-
-
-def vocabulary_files(meta: dict[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of every file of an index's vocabulary, by its path in the index."""
-    digests = meta.get("vocabulary_files", {}).items()
-    return {f"{meta['vocabulary']}/{name}": digest for name, digest in digests}
-
-
-def damaged_among(folder: Path, files: dict[str, str]) -> list[str]:
-    """Return those of an index's files that are missing or differ from their SHA-256."""
-    return [name for name, digest in files.items() if file_sha256(folder / name) != digest]

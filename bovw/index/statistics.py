@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from bovw.compute.kernels import count_images
 from bovw.errors import damaged_postings
-from bovw.index.arrays import Arrays
+from bovw.index.arrays import Arrays, stored
 from bovw.index.segment import Segment
-from bovw.records import Floats, Ints
-
-Bools = npt.NDArray[np.bool_]
+from bovw.records import Bools, Floats, Ints, Longs
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class Counts:
     live         bool [images]
     """
 
-    frequencies: npt.NDArray[np.int64]
+    frequencies: Longs
     features: Ints
     distinct: Ints
     live: Bools
@@ -40,9 +36,7 @@ class Counts:
         Raises FormatError where the postings are damaged.
         """
         live = np.ones(len(segment.sizes), np.bool_) if live is None else live
-        frequencies, features, distinct = count_images(
-            segment.offsets, segment.places, segment.gaps, live
-        )
+        frequencies, features, distinct = count_images(segment.inverted_file, live)
         if len(frequencies) < len(segment.offsets) - 1:
             raise damaged_postings()
         return cls(frequencies, features, distinct, live)
@@ -52,25 +46,20 @@ class Counts:
 class Statistics(Arrays):
     """Word weights and what images are normalised by.
 
-    weights   float32 [words]: idf squared, idf = log(1 + images / images with the word). The 1
-              keeps a collection of one image, where every word is in every image, from weighing
-              nothing. The square draws rare words out further than the textbook's idf does
-    features  int32 [images]: features of every image
-    distinct  int32 [images]: different words of every image
-    live      bool [images]: False for a removed image, whose postings are still in its segment
+    The 1 in the idf keeps a collection of one image, where every word is in every image, from
+    weighing nothing. The square draws rare words out further than the textbook's idf does.
     """
 
-    LAYOUT: ClassVar = {
-        "weights": ("f4", 1),
-        "features": ("i4", 1),
-        "distinct": ("i4", 1),
-        "live": ("b1", 1),
-    }
-
-    weights: Floats
-    features: Ints
-    distinct: Ints
-    live: Bools
+    weights: Floats = stored(
+        "float32", "words", by="word",
+        holds="idf squared, idf = log(1 + images / images with the word)",
+    )  # fmt: skip
+    features: Ints = stored("int32", "images", by="image", holds="its features")
+    distinct: Ints = stored("int32", "images", by="image", holds="its different words")
+    live: Bools = stored(
+        "bool", "images", by="image",
+        holds="false for a removed image, whose postings are still in its segment",
+    )  # fmt: skip
 
     @classmethod
     def of(cls, counts: Sequence[Counts], words: int) -> Statistics:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from bovw.errors import ImageError, UsageError
-from bovw.images.find import ImageFile, sha256, size_and_time
-from bovw.index.catalog import ImageRow
+from bovw.images import ImageFile, sha256, size_and_time
+from bovw.index import ImageRow
 
 
 @dataclass
-class Plan:
+class ChangeSet:
     """Images by what is to be done about them.
 
     new      to be read, because the index does not have them
@@ -60,12 +60,12 @@ class Plan:
         return sizes | {"moved": renamed, "same": self.same + len(self.moved) - renamed}
 
 
-def plan_update(
+def find_changes(
     rows: Mapping[str, ImageRow],
     images: Sequence[ImageFile],
     may_vanish: Callable[[ImageRow], bool] = lambda row: True,
     retry: bool = False,
-) -> Plan:
+) -> ChangeSet:
     """Compare what an index has with what there is.
 
     rows        the index's, by name
@@ -75,7 +75,7 @@ def plan_update(
     A file of the same size and time of change is taken to be the same and is not opened; one of the
     same size is compared by its SHA-256. Raises UsageError where a name stands for two images.
     """
-    plan = Plan()
+    plan = ChangeSet()
     found = {image.name for image in images}
     gone = {name: row for name, row in rows.items() if name not in found and may_vanish(row)}
     for image in images:
@@ -107,7 +107,7 @@ def name_files(paths: Sequence[Path], rows: Iterable[ImageRow]) -> list[ImageFil
 
 
 def _place(
-    plan: Plan, image: ImageFile, row: ImageRow | None, gone: dict[str, ImageRow], retry: bool
+    plan: ChangeSet, image: ImageFile, row: ImageRow | None, gone: dict[str, ImageRow], retry: bool
 ) -> None:
     size, mtime = size_and_time(image.path)
     now = replace(

@@ -1,4 +1,4 @@
-"""One image on its way into an index: read, described, and given its words."""
+"""Turns one image into what an index takes of it: read, described, and given its words."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from bovw.compute.isolation import Casualty
+from bovw.compute.isolation import Failure
 from bovw.errors import ImageError
-from bovw.features.sift import describe
-from bovw.images.decode import read_picture
-from bovw.images.find import ImageFile, sha256, size_and_time
-from bovw.index.catalog import ImageRow
+from bovw.features import describer_of
+from bovw.images import ImageFile, read_picture, sha256, size_and_time
+from bovw.index import ImageRow
 from bovw.options import FeatureOptions
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary
-
-NO_DESCRIPTORS = np.empty((0, 128), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ def describe_file(image: ImageFile, options: FeatureOptions) -> Described:
         row = replace(row, size=size, mtime=mtime)
         picture = read_picture(image.path, options.max_size)
         row = replace(row, width=picture.width, height=picture.height)
-        features = describe(picture, options)
+        features = describer_of(options).describe(picture)
         if not len(features):
             raise ImageError("no features: nothing in it stands out")
     except (ImageError, MemoryError, cv2.error) as error:
@@ -49,9 +45,9 @@ def describe_file(image: ImageFile, options: FeatureOptions) -> Described:
     return Described(replace(row, features=len(features)), features)
 
 
-def lost(casualty: Casualty[ImageFile | Described]) -> Described:
-    """Return the skipped row of an image that brought down the process that worked on it."""
-    item, reason = casualty.item, casualty.reason
+def skipped_row(failure: Failure[ImageFile | Described]) -> Described:
+    """Return the skipped row of an image whose process crashed or took too long."""
+    item, reason = failure.item, failure.reason
     if isinstance(item, Described):
         return Described(replace(item.row, features=0, status="skipped", reason=reason), None)
     size, mtime = size_and_time(item.path)
@@ -68,7 +64,9 @@ def encode(
         return one, None
     words = _loaded(vocabulary).assign(one.features)
     # Descriptors are large, and nobody asks for them from here on.
-    return replace(one, features=replace(one.features, descriptors=NO_DESCRIPTORS)), words
+    return replace(
+        one, features=replace(one.features, descriptors=one.features.descriptors[:0])
+    ), words
 
 
 @lru_cache(maxsize=1)

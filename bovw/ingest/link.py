@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,15 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bovw.compute.parallel import Progress, in_order, sensible_jobs, silent
+from bovw.compute.processes import map_processes
 from bovw.errors import ImageError
-from bovw.features.sift import describe_all
-from bovw.images.decode import read_picture
-from bovw.index import Index
-from bovw.index.graph import Graph
-from bovw.index.sharded import changing, read_shards, seal, shard_of
-from bovw.records import Box, Features, Words
-from bovw.search.searcher import Searcher
+from bovw.features import describer_of
+from bovw.images import read_picture
+from bovw.index import Graph, Index, edit_index, join_shards, read_manifest, shard_of
+from bovw.ingest.run import Run
+from bovw.records import Box, Features, WordQuery, Words
+from bovw.search import LocalQuestion, Searcher
 from bovw.verification import Verified
 
 
@@ -36,35 +35,28 @@ class Compared:
     words: Words | None = None
 
 
-def link_images(
-    folder: Path,
-    jobs: int | None = None,
-    progress: Progress = silent,
-    on_skip: Callable[[str, str], object] | None = None,
-    keep: int | None = None,
-) -> Graph:
+def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Graph:
     """Find the confirmed neighbours of every indexed image, and keep them in the index.
 
     The images are read again: looking for each feature in several words finds more neighbours than
     the one word that the index keeps of it. Nobody else can write to the index meanwhile.
 
-    on_skip  is told the name of each image that cannot be read any more, and the reason
-    keep     features to keep of each image: those that confirmed a neighbour before others (Turcot
-             and Lowe, "Better matching with fewer features", ICCV workshops 2009); None for all
+    run   how they are read; `on_skip` hears of each image that cannot be read any more
+    keep  features to keep of each image: those that confirmed a neighbour before others (Turcot
+          and Lowe, "Better matching with fewer features", ICCV workshops 2009); None for all
 
     Raises FormatError where there is no index.
     """
-    with changing(folder) as writers:
+    with edit_index(folder) as writers:
         index = Index.open(folder)
         images = np.flatnonzero(index.statistics.live).tolist()
         found: dict[str, list[tuple[str, float]]] = {}
-        results = in_order(partial(_compare, folder, keep), images, sensible_jobs(jobs))
-        with progress(results, len(images), "Linking") as answers:
+        results = map_processes(partial(_compare, folder, keep), images, run.processes)
+        with run.progress(results, len(images), "Linking") as answers:
             for image, answer in zip(images, answers, strict=True):
                 name = index.names[image]
                 if isinstance(answer, ImageError):
-                    if on_skip:
-                        on_skip(name, str(answer))
+                    run.on_skip(name, str(answer))
                     continue
                 found[name] = answer.neighbours
                 if answer.features and answer.words:
@@ -74,8 +66,8 @@ def link_images(
         for writer in writers:
             writer.commit()
         graph = _graph_of(found, Index.open(folder).names)
-        if read_shards(folder):
-            seal(folder, graph)
+        if read_manifest(folder):
+            join_shards(folder, graph)
         else:
             writers[0].put_graph(graph)
             writers[0].commit()
@@ -97,21 +89,21 @@ def _compare(folder: Path, keep: int | None, image: int) -> Compared | ImageErro
         picture = read_picture(index.path(image), options.max_size)
     except ImageError as error:
         return error
-    features, order = describe_all(picture, options)
+    features, order = describer_of(options).describe_candidates(picture)
     words = searcher.vocabulary.assign(features, searcher.options.words)
-    ranking = searcher.rank(searcher.score(words))
-    whole = Box(0, 0, picture.width, picture.height)
-    verified = searcher.verify(features.keypoints, words, whole, ranking.images)
+    query = WordQuery(features.keypoints, words, Box(0, 0, picture.width, picture.height))
+    question = LocalQuestion(index, query, searcher.options)
+    verified = question.verify(question.rank(None).images)
     confirmed = [v for v in verified if v.confirmed and v.image != image]
-    neighbours = [(index.names[v.image], v.evidence) for v in confirmed]
+    neighbours = [(index.names[v.image], v.evidence.weight) for v in confirmed]
     if keep is None:
         return Compared(neighbours)
-    rows = choose(features, order, confirmed, keep)
-    kept = replace(features.rows(rows), descriptors=np.empty((0, 128), np.uint8))
+    rows = choose_features(features, order, confirmed, keep)
+    kept = replace(features.rows(rows), descriptors=features.descriptors[:0])
     return Compared(neighbours, kept, words.rows(rows))
 
 
-def choose(
+def choose_features(
     features: Features,
     order: npt.NDArray[np.intp],
     confirmed: Sequence[Verified],

@@ -1,4 +1,4 @@
-"""What a cluster's worker does: it reads some images, and writes them as a whole segment."""
+"""Runs on a cluster worker: turns a batch of images into one segment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from multiprocessing import current_process
 from pathlib import Path
 
 from bovw import __version__
-from bovw.compute.isolation import Casualty, Crew
+from bovw.compute.isolation import Failure, IsolatedPool
 from bovw.errors import BovwError
-from bovw.images.find import ImageFile
-from bovw.index.catalog import ImageRow
-from bovw.index.segment import Gathering, Written
-from bovw.ingest.encode import Described, describe_file, encode, lost
+from bovw.images import ImageFile
+from bovw.index import ImageRow, SegmentBuilder, StoredSegment
+from bovw.ingest.encode import Described, describe_file, encode, skipped_row
 from bovw.options import FeatureOptions
 from bovw.records import Words
 
@@ -25,7 +24,7 @@ CHUNK = 50
 
 
 @dataclass(frozen=True)
-class Harvest:
+class SegmentResult:
     """Images that were read: a segment of those that can be used, and rows of all.
 
     segment  None where not one can be used
@@ -33,13 +32,13 @@ class Harvest:
     skipped  rows of the others
     """
 
-    segment: Written | None
+    segment: StoredSegment | None
     usable: list[ImageRow]
     skipped: list[ImageRow]
 
 
 @dataclass(frozen=True)
-class Made:
+class WorkerConfig:
     """What a worker is asked to work with.
 
     vocabulary, incoming  folders on a file system that all workers see
@@ -54,39 +53,39 @@ class Made:
     limit: float
 
 
-def write_segment(made: Made, images: Sequence[ImageFile]) -> Harvest:
+def write_segment(config: WorkerConfig, images: Sequence[ImageFile]) -> SegmentResult:
     """Read images and write a segment of them; one that crashes or hangs is skipped alone."""
-    crew = _encoders(made.options, made.vocabulary, made.limit)
-    gathering = Gathering(made.words, made.bits)
+    pool = _encoders(config.options, config.vocabulary, config.limit)
+    builder = SegmentBuilder(config.words, config.bits)
     usable, skipped = [], []
     for image in images:
-        answer = crew.run(image)
-        one, words = (lost(answer), None) if isinstance(answer, Casualty) else answer
+        answer = pool.run(image)
+        one, words = (skipped_row(answer), None) if isinstance(answer, Failure) else answer
         if one.features and words:
-            gathering.add(one.features, words.ids[:, 0], words.signatures[:, 0])
+            builder.add(one.features, words.ids[:, 0], words.signatures[:, 0])
             usable.append(one.row)
         else:
             skipped.append(one.row)
     if not usable:
-        return Harvest(None, usable, skipped)
-    segment = gathering.segment()
+        return SegmentResult(None, usable, skipped)
+    segment = builder.segment()
     # Never the name of one that a lost worker began.
-    folder = made.incoming / uuid.uuid4().hex
-    return Harvest(Written(folder, segment.save(folder), len(segment)), usable, skipped)
+    folder = config.incoming / uuid.uuid4().hex
+    return SegmentResult(StoredSegment(folder, segment.save(folder), len(segment)), usable, skipped)
 
 
 def describe_images(
     options: FeatureOptions, limit: float, images: Sequence[ImageFile]
 ) -> list[Described]:
     """Describe images; one that crashes or hangs is skipped alone."""
-    crew = _describers(options, limit)
-    answers = (crew.run(image) for image in images)
-    return [lost(answer) if isinstance(answer, Casualty) else answer for answer in answers]
+    pool = _describers(options, limit)
+    answers = (pool.run(image) for image in images)
+    return [skipped_row(answer) if isinstance(answer, Failure) else answer for answer in answers]
 
 
-def check_workers(answers: Sequence[tuple[str, str, bool]], folder: Path) -> None:
-    """Raise BovwError unless all that `introduce` returned elsewhere is as it is here."""
-    own = introduce(folder)
+def check_handshakes(answers: Sequence[tuple[str, str, bool]], folder: Path) -> None:
+    """Raise BovwError unless all that `handshake` returned elsewhere is as it is here."""
+    own = handshake(folder)
     for answer in answers:
         for name, theirs, ours in zip(("bovw", "Python"), answer, own, strict=False):
             if theirs != ours:
@@ -101,7 +100,7 @@ def check_workers(answers: Sequence[tuple[str, str, bool]], folder: Path) -> Non
             )
 
 
-def introduce(folder: Path) -> tuple[str, str, bool]:
+def handshake(folder: Path) -> tuple[str, str, bool]:
     """Return this worker's versions of bovw and Python, and whether it sees a folder."""
     return __version__, f"{sys.version_info.major}.{sys.version_info.minor}", folder.is_dir()
 
@@ -109,21 +108,21 @@ def introduce(folder: Path) -> tuple[str, str, bool]:
 @lru_cache(maxsize=1)
 def _encoders(
     options: FeatureOptions, vocabulary: Path, limit: float
-) -> Crew[ImageFile | Described, tuple[Described, Words | None]]:
+) -> IsolatedPool[ImageFile | Described, tuple[Described, Words | None]]:
     """Keep a process between tasks, which has read the vocabulary; it ends with this one."""
     _allow_children()
-    return Crew(partial(encode, options=options, vocabulary=vocabulary), 1, limit)
+    return IsolatedPool(partial(encode, options=options, vocabulary=vocabulary), 1, limit)
 
 
 @lru_cache(maxsize=1)
-def _describers(options: FeatureOptions, limit: float) -> Crew[ImageFile, Described]:
+def _describers(options: FeatureOptions, limit: float) -> IsolatedPool[ImageFile, Described]:
     _allow_children()
-    return Crew(partial(describe_file, options=options), 1, limit)
+    return IsolatedPool(partial(describe_file, options=options), 1, limit)
 
 
 def _allow_children() -> None:
     """Let this process have children, which Python denies to daemons such as Dask's workers.
 
-    It is meant to leave nothing behind, and a crew ends by itself when its pipe closes.
+    It is meant to leave nothing behind, and the pool ends by itself when its pipe closes.
     """
     current_process().daemon = False

@@ -9,7 +9,7 @@ import numpy as np
 from bovw.options import SearchOptions
 from bovw.ranking.kernels import add_asmk
 from bovw.ranking.votes import Collection, gather_votes
-from bovw.records import Doubles, Floats, Ints, Postings, Signatures, Words
+from bovw.records import Doubles, Floats, Ints, InvertedFile, Signatures, Words
 
 # Selectivity and threshold of Tolias, Avrithis, Jégou, ICCV 2013, section 5.
 ALPHA = 3.0
@@ -18,7 +18,7 @@ TAU = 0.0
 
 def score_asmk(
     words: Words,
-    segments: Sequence[Postings],
+    files: Sequence[InvertedFile],
     collection: Collection,
     options: SearchOptions = SearchOptions(),
 ) -> Floats:
@@ -34,19 +34,7 @@ def score_asmk(
     """
     ids, signatures = _aggregate(words, options.words)
     votes = selective_votes(64 * words.signatures.shape[2])
-    gathered = gather_votes(
-        segments,
-        lambda segment, into: add_asmk(
-            segment.offsets,
-            segment.places,
-            segment.gaps,
-            segment.signatures,
-            ids,
-            signatures,
-            votes,
-            into,
-        ),
-    )
+    gathered = gather_votes(files, lambda file, into: add_asmk(file, ids, signatures, votes, into))
     counts = np.maximum(collection.distinct, 1).astype(np.float64) * max(len(ids), 1)
     return (gathered / np.sqrt(counts)).astype(np.float32)
 

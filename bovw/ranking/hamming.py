@@ -9,12 +9,13 @@ from operator import iadd
 
 import numpy as np
 
-from bovw.compute.parallel import available_threads
+from bovw.compute.jit import read_only
+from bovw.compute.threads import available_threads
 from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
-from bovw.ranking.kernels import TURNS, add_turned, vote_by_turn
+from bovw.ranking.kernels import TURNS, Voters, add_turned, vote_by_turn
 from bovw.ranking.votes import Collection, gather_votes
-from bovw.records import Doubles, Floats, Postings, Words
+from bovw.records import Doubles, Floats, InvertedFile, Words
 
 # Features from which a query is worth a second thread: the halves' votes are added afterwards, so
 # that scores do not depend on how many threads there are.
@@ -23,7 +24,7 @@ LARGE_QUERY = 1_000
 
 def score_hamming(
     words: Words,
-    segments: Sequence[Postings],
+    files: Sequence[InvertedFile],
     collection: Collection,
     options: SearchOptions = SearchOptions(),
 ) -> Floats:
@@ -34,50 +35,43 @@ def score_hamming(
     Hamming distance h <= `options.matching_distance` (Hamming embedding, ECCV 2008; the Gaussian:
     CVPR 2009). Where `options.burstiness`, repeated structure is kept down on both sides, in the
     spirit of the latter: an image gets a feature's strongest vote alone, and the features of the
-    query that share a nearest word share one voice. Where `options.consistency`, votes also count
+    query that share a nearest word share one vote. Where `options.consistency`, votes also count
     for how much they agree about the turn between the two pictures (weak geometric consistency,
     ECCV 2008): those of the turn with most votes count three times, four times where it is none.
     The sum is divided by the root of the numbers of features, of the image and of the query.
 
     Raises FormatError where the postings are damaged.
     """
-    ids = np.ascontiguousarray(words.ids[:, : options.words])
-    signatures = np.ascontiguousarray(words.signatures[:, : options.words])
-    weights = collection.weights[ids].astype(np.float64)
-    if options.burstiness:
-        weights *= _voices(words)[:, None]
+    voters = _voters(words, collection, options)
     votes = gaussian_votes(64 * words.signatures.shape[2], options)
     half = len(words) // 2 if len(words) >= LARGE_QUERY else 0
     parts = [slice(half), slice(half, None)] if half else [slice(None)]
+    shares = [Voters(*(read_only(column[part]) for column in voters)) for part in parts]
 
-    def add(segment: Postings, into: Doubles) -> bool:
-        def vote(part: slice) -> Doubles:
-            turned = np.zeros((len(segment.sizes), TURNS))
-            if not vote_by_turn(
-                segment.offsets,
-                segment.places,
-                segment.gaps,
-                segment.signatures,
-                segment.frames,
-                ids[part],
-                signatures[part],
-                words.angles[part],
-                weights[part],
-                votes,
-                options.burstiness,
-                turned,
-            ):
+    def add(file: InvertedFile, into: Doubles) -> bool:
+        def vote(share: Voters) -> Doubles:
+            turned = np.zeros((file.images, TURNS))
+            if not vote_by_turn(file, share, votes, options.burstiness, turned):
                 raise damaged_postings()
             return turned
 
-        with ThreadPoolExecutor(min(len(parts), available_threads())) as threads:
-            turned = reduce(iadd, threads.map(vote, parts))
+        with ThreadPoolExecutor(min(len(shares), available_threads())) as threads:
+            turned = reduce(iadd, threads.map(vote, shares))
         add_turned(turned, options.consistency, into)
         return True
 
-    gathered = gather_votes(segments, add)
+    gathered = gather_votes(files, add)
     features = np.maximum(collection.features, 1).astype(np.float64) * max(len(words), 1)
     return (gathered / np.sqrt(features)).astype(np.float32)
+
+
+def _voters(words: Words, collection: Collection, options: SearchOptions) -> Voters:
+    """Return a query's features with the weight of each of their votes."""
+    ids = words.ids[:, : options.words]
+    weights = collection.weights[ids].astype(np.float64)
+    if options.burstiness:
+        weights *= _burst_weights(words)[:, None]
+    return Voters(ids, words.signatures[:, : options.words], words.angles, weights)
 
 
 def gaussian_votes(bits: int, options: SearchOptions) -> Doubles:
@@ -88,8 +82,8 @@ def gaussian_votes(bits: int, options: SearchOptions) -> Doubles:
     return votes
 
 
-def _voices(words: Words) -> Doubles:
-    """Return the share of a voice that each feature has: float64 [n]."""
+def _burst_weights(words: Words) -> Doubles:
+    """Return the weight of each feature among those with its nearest word: float64 [n]."""
     _, word, counts = np.unique(words.ids[:, 0], return_inverse=True, return_counts=True)
-    voices: Doubles = 1 / counts[word]
-    return voices
+    shares: Doubles = 1 / counts[word]
+    return shares

@@ -1,16 +1,19 @@
 """Just-in-time kernels that score one segment's postings.
 
 Each adds to `scores` [images], and returns False where a damaged file names an image that is not
-there. `offsets`, `places` and `gaps` are a segment's.
+there. `file` is the segment's inverted file.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import boolean, float64, int32, int64, uint8, uint64
+from numba import boolean, float64, int32, types, uint8, uint64
 
 from bovw.compute.jit import array, differing_bits, helper, kernel
-from bovw.compute.kernels import fetch_lists, next_image
+from bovw.compute.kernels import INVERTED_FILE, fetch_lists, next_image
+from bovw.records import Bytes, Doubles, Ints, Signatures
 
 # Turns between two pictures that votes are counted apart for.
 TURNS = 16
@@ -33,14 +36,14 @@ def _majority(signatures, into):  # type: ignore[no-untyped-def]
         into[part] = bits
 
 
-@kernel(array(int64), array(int64), array(uint8), array(int32), array(float64), float64[::1])
-def add_tfidf(offsets, places, gaps, words, weights, scores):  # type: ignore[no-untyped-def]
+@kernel(INVERTED_FILE, array(int32), array(float64), float64[::1])
+def add_tfidf(file, words, weights, scores):  # type: ignore[no-untyped-def]
     """Add a word's weight to every image that has it, once."""
     for i in range(len(words)):
         last, image = -1, 0
-        place, end = places[words[i]], places[words[i] + 1]
-        for _ in range(offsets[words[i]], offsets[words[i] + 1]):
-            image, place = next_image(gaps, place, end, image)
+        place, end = file.places[words[i]], file.places[words[i] + 1]
+        for _ in range(file.offsets[words[i]], file.offsets[words[i] + 1]):
+            image, place = next_image(file.gaps, place, end, image)
             if not 0 <= image < len(scores):
                 return False
             if image == last:
@@ -50,64 +53,59 @@ def add_tfidf(offsets, places, gaps, words, weights, scores):  # type: ignore[no
     return True
 
 
-@kernel(
-    array(int64),
-    array(int64),
-    array(uint8),
-    array(uint64, 2),
-    array(uint8, 2),
-    array(int32, 2),
-    array(uint64, 3),
-    array(uint8),
-    array(float64, 2),
-    array(float64),
-    boolean,
-    float64[:, ::1],
+class Voters(NamedTuple):
+    """The features of a query as they vote; all arrays are read-only.
+
+    words       int32 [n, m]; a word of -1 is none
+    signatures  uint64 [n, m, bits / 64]
+    angles      uint8 [n]: 256ths of a turn, as frames[:, 1] are
+    weights     float64 [n, m]
+    """
+
+    words: Ints
+    signatures: Signatures
+    angles: Bytes
+    weights: Doubles
+
+
+VOTERS = types.NamedTuple(
+    (array(int32, 2), array(uint64, 3), array(uint8), array(float64, 2)), Voters
 )
-def vote_by_turn(  # type: ignore[no-untyped-def]
-    offsets,
-    places,
-    gaps,
-    signatures,
-    frames,
-    words,
-    query,
-    angles,
-    weights,
-    votes,
-    once,
-    turned,
-):
+
+
+@kernel(INVERTED_FILE, VOTERS, array(float64), boolean, float64[:, ::1])
+def vote_by_turn(file, query, votes, once, turned):  # type: ignore[no-untyped-def]
     """Let every query feature vote for the images that have matches.
 
-    words, weights  int32 and float64 [n, m]; a word of -1 is none
-    query           uint64 [n, m, bits / 64]
-    angles          uint8 [n]: 256ths of a turn, as frames[:, 1] are
-    votes           float64 [bits + 1] by Hamming distance
-    once            whether an image gets a feature's strongest vote alone, or all of them
-    turned          float64 [images, TURNS]: the votes are added to those of their turn
+    votes   float64 [bits + 1] by Hamming distance
+    once    whether an image gets a feature's strongest vote alone, or all of them
+    turned  float64 [images, TURNS]: the votes are added to those of their turn
     """
+    words = query.words
     strongest = np.zeros(len(turned))
     its_turn = np.empty(len(turned), np.int8)
     voted_for = np.empty(len(turned), np.int32)
     for i in range(words.shape[0]):
-        fetch_lists(words, i, offsets, places, gaps, signatures)
+        fetch_lists(file, words, i)
         voted = 0
         for j in range(words.shape[1]):
             word = words[i, j]
             if word < 0:
                 continue
             image = 0
-            place, end = places[word], places[word + 1]
-            for posting in range(offsets[word], offsets[word + 1]):
-                image, place = next_image(gaps, place, end, image)
+            place, end = file.places[word], file.places[word + 1]
+            for posting in range(file.offsets[word], file.offsets[word + 1]):
+                image, place = next_image(file.gaps, place, end, image)
                 if not 0 <= image < len(turned):
                     return False
-                vote = votes[differing_bits(query[i, j], signatures[posting])] * weights[i, j]
+                vote = (
+                    votes[differing_bits(query.signatures[i, j], file.signatures[posting])]
+                    * query.weights[i, j]
+                )
                 # Not a number, either: an image must not be counted in twice.
                 if not vote > 0.0:
                     continue
-                angle = np.int64(frames[posting, 1]) - np.int64(angles[i])
+                angle = np.int64(file.frames[posting, 1]) - np.int64(query.angles[i])
                 turn = ((angle + 128 // TURNS) & 255) // (256 // TURNS)
                 if not once:
                     turned[image, turn] += vote
@@ -143,28 +141,19 @@ def add_turned(turned, agree, scores):  # type: ignore[no-untyped-def]
             scores[image] += 2.0 * _agreeing(turned[image])
 
 
-@kernel(
-    array(int64),
-    array(int64),
-    array(uint8),
-    array(uint64, 2),
-    array(int32),
-    array(uint64, 2),
-    array(float64),
-    float64[::1],
-)
-def add_asmk(offsets, places, gaps, signatures, words, query, votes, scores):  # type: ignore[no-untyped-def]
+@kernel(INVERTED_FILE, array(int32), array(uint64, 2), array(float64), float64[::1])
+def add_asmk(file, words, query, votes, scores):  # type: ignore[no-untyped-def]
     """Compare the query's aggregated signature in a word with each image's.
 
     words  int32 [k], `query` uint64 [k, bits / 64], `votes` float64 [bits + 1] by distance
     """
-    aggregated = np.empty(signatures.shape[1], np.uint64)
+    aggregated = np.empty(file.signatures.shape[1], np.uint64)
     for i in range(len(words)):
-        posting, last = offsets[words[i]], offsets[words[i] + 1]
-        place, end = places[words[i]], places[words[i] + 1]
+        posting, last = file.offsets[words[i]], file.offsets[words[i] + 1]
+        place, end = file.places[words[i]], file.places[words[i] + 1]
         following = 0
         if posting < last:
-            following, place = next_image(gaps, place, end, following)
+            following, place = next_image(file.gaps, place, end, following)
         while posting < last:
             start, image = posting, following
             if not 0 <= image < len(scores):
@@ -172,11 +161,11 @@ def add_asmk(offsets, places, gaps, signatures, words, query, votes, scores):  #
             while posting < last and following == image:
                 posting += 1
                 if posting < last:
-                    following, place = next_image(gaps, place, end, following)
+                    following, place = next_image(file.gaps, place, end, following)
             if posting - start == 1:
-                distance = differing_bits(query[i], signatures[start])
+                distance = differing_bits(query[i], file.signatures[start])
             else:
-                _majority(signatures[start:posting], aggregated)
+                _majority(file.signatures[start:posting], aggregated)
                 distance = differing_bits(query[i], aggregated)
             scores[image] += votes[distance]
     return True

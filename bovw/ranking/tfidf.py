@@ -9,12 +9,12 @@ import numpy as np
 from bovw.options import SearchOptions
 from bovw.ranking.kernels import add_tfidf
 from bovw.ranking.votes import Collection, gather_votes
-from bovw.records import Floats, Postings, Words
+from bovw.records import Floats, InvertedFile, Words
 
 
 def score_tfidf(
     words: Words,
-    segments: Sequence[Postings],
+    files: Sequence[InvertedFile],
     collection: Collection,
     options: SearchOptions = SearchOptions(),
 ) -> Floats:
@@ -32,10 +32,8 @@ def score_tfidf(
     query = np.unique(words.ids[:, 0])
     histogram = collection.weights[query].astype(np.float64)
     products = gather_votes(
-        segments,
-        lambda segment, into: add_tfidf(
-            segment.offsets, segment.places, segment.gaps, query, histogram**2, into
-        ),
+        files,
+        lambda file, into: add_tfidf(file, query, histogram**2, into),
     )
     features = np.maximum(collection.features, 1).astype(np.float64)
     norms = (np.linalg.norm(histogram) or 1.0) * np.sqrt(features)

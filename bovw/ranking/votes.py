@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from bovw.errors import damaged_postings
-from bovw.records import Doubles, Floats, Ints, Postings
+from bovw.records import Doubles, Floats, Ints, InvertedFile
 
 
 class Collection(Protocol):
@@ -27,14 +27,16 @@ class Collection(Protocol):
         """Different words of every image: int32 [images]."""
 
 
-def gather_votes(segments: Sequence[Postings], add: Callable[[Postings, Doubles], bool]) -> Doubles:
+def gather_votes(
+    files: Sequence[InvertedFile], add: Callable[[InvertedFile, Doubles], bool]
+) -> Doubles:
     """Return every image's votes: float64 [images].
 
     add  adds a segment's votes to its images' [images of the segment], and returns False where the
          postings are damaged, which raises FormatError
     """
-    votes = [np.zeros(len(segment.sizes)) for segment in segments]
-    for segment, into in zip(segments, votes, strict=True):
-        if not add(segment, into):
+    votes = [np.zeros(file.images) for file in files]
+    for file, into in zip(files, votes, strict=True):
+        if not add(file, into):
             raise damaged_postings()
     return np.concatenate([*votes, np.empty(0)])

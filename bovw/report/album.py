@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from bovw.errors import ImageError
-from bovw.images.decode import read_picture
+from bovw.images import read_picture
 from bovw.records import Box, Bytes
 
 # What stands for a picture that cannot be read.

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bovw.errors import FormatError
-from bovw.index import Index
-from bovw.index.sharded import is_index
+from bovw.index import Index, is_index
 from bovw.results.formats import printable
 from bovw.vocab.vocabulary import damaged_files, read_manifest
 

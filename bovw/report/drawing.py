@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bovw.geometry import visible
-from bovw.images.decode import Picture, read_picture
-from bovw.records import Box, Bytes, Doubles
+from bovw.geometry import clip_to_frame
+from bovw.images import read_picture
+from bovw.records import Box, Bytes, Doubles, Picture
 
 # Pixels: of the whole drawing, at most; of its height, for two tall pictures; of the gap.
 WIDTH, HEIGHT, GAP = 1600, 1100, 12
@@ -48,7 +48,7 @@ def draw_pair(
     scales = [height / picture.height for picture in pictures]
     shift = np.array([resized[0].shape[1] + GAP, 0])
     if outline is not None:
-        seen = visible(outline, Box(0, 0, pictures[1].width, pictures[1].height))
+        seen = clip_to_frame(outline, Box(0, 0, pictures[1].width, pictures[1].height))
         _draw_outline(canvas, seen * scales[1] + shift)
     ends = np.hstack([points[:, :2] * scales[0], points[:, 2:] * scales[1] + shift])
     return _joined(canvas, ends)

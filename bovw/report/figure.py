@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bovw.geometry import visible
+from bovw.geometry import clip_to_frame
 from bovw.records import Doubles
 from bovw.report.album import Thumbnail
 from bovw.report.text import shown
@@ -60,7 +60,7 @@ def _boxed(thumbnail: Thumbnail, outline: Doubles | None, x: float, scale: float
     """Draw an outline, and shade what lies outside of it; nothing on a picture that is gone."""
     if outline is None or thumbnail.gone:
         return ""
-    seen = visible(outline, thumbnail.frame) * scale + [x, 0]
+    seen = clip_to_frame(outline, thumbnail.frame) * scale + [x, 0]
     width, height = thumbnail.frame.x2 * scale, thumbnail.frame.y2 * scale
     inner = " ".join(f"{right:.1f},{down:.1f}" for right, down in seen)
     hole = f"M{inner}Z" if inner else ""

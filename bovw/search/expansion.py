@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bovw.index.segment import Segment, postings_of
+from bovw.index import Segment, postings_of
 from bovw.records import Box, Doubles, Floats, Words
 from bovw.verification import Verified
 
@@ -17,8 +17,8 @@ from bovw.verification import Verified
 FULL_EVIDENCE = 5.0
 
 
-class Further(NamedTuple):
-    """What a verified image asks in the query's place.
+class ExpansionQuery(NamedTuple):
+    """The expansion query contributed by a verified image.
 
     image   its number, for which it adds nothing
     weight  how much its scores count, from 0 to 1
@@ -44,12 +44,12 @@ def expand(
     index keeps of them, as in Hamming query expansion (Tolias and Jégou, Pattern Recognition 2014).
     What an image adds for itself is left out.
     """
-    return add_up(scores, further(verified, region, segments), score)
+    return accumulate(scores, expansion_queries(verified, region, segments), score)
 
 
-def further(
+def expansion_queries(
     verified: Sequence[Verified], region: Box, segments: Sequence[Segment]
-) -> list[Further]:
+) -> list[ExpansionQuery]:
     """Return what verified images ask in the query's place, in their order."""
     images = np.array([one.image for one in verified], np.int32)
     found = []
@@ -58,15 +58,18 @@ def further(
     ):
         keypoints = segment.keypoints(postings, number)
         inside = _carried_inside(keypoints[:, :2], one.transform, region)
-        weight = min(1.0, one.evidence / FULL_EVIDENCE)
-        found.append(Further(one.image, weight, segment.words(postings[inside])))
+        weight = min(1.0, one.evidence.weight / FULL_EVIDENCE)
+        found.append(ExpansionQuery(one.image, weight, segment.words(postings[inside])))
     return found
 
 
-def add_up(
-    scores: Floats, asked: Sequence[Further], score: Callable[[Words], Floats], first: int = 0
+def accumulate(
+    scores: Floats,
+    asked: Sequence[ExpansionQuery],
+    score: Callable[[Words], Floats],
+    first: int = 0,
 ) -> Floats:
-    """Return scores with those of further questions added: float32 [images].
+    """Add the scores of expansion queries to others: float32 [images].
 
     first  the number of the first image that has a score here
     """

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bovw.features.rootsift import rootsift
-from bovw.geometry import carry
+from bovw.geometry import warp_box
 from bovw.options import SearchOptions
 from bovw.records import Box, Doubles, Features
-from bovw.verification import Matches, verify_matches
+from bovw.verification import Evidence, Matches, verify_matches
 
 # How near the nearest descriptor has to be in terms of the second nearest: Lowe, "Distinctive image
 # features from scale-invariant keypoints", IJCV 2004, section 7.1.
@@ -30,19 +29,16 @@ class Agreement:
     """What agrees in two pictures, in pixels of the upright originals.
 
     points     float64 [n, 4]: x, y in the first and x, y in the second picture of each inlier
+    evidence   how sure it is that they show the same thing
     transform  float64 [3, 3]: the first picture's pixels to the second's
     box        float64 [4, 2]: where the first picture's corners lie in the second, clockwise from
                the top left one
     """
 
     points: Doubles
+    evidence: Evidence
     transform: Doubles
     box: Doubles
-
-    @property
-    def inliers(self) -> int:
-        """How many one-to-one matches agree with the transform."""
-        return len(self.points)
 
 
 def match_pair(
@@ -54,11 +50,11 @@ def match_pair(
     """
     matches = tentative_matches(a, b)
     sides = max(a.width, a.height), max(b.width, b.height)
-    verified = verify_matches(0, matches, *sides, least) if len(matches) >= least else None
+    verified = verify_matches(0, matches, sides, least) if len(matches) >= least else None
     if verified is None:
         return None
-    box = carry(verified.transform, Box(0, 0, a.width, a.height))
-    return Agreement(verified.points, verified.transform, box)
+    box = warp_box(verified.transform, Box(0, 0, a.width, a.height))
+    return Agreement(verified.points, verified.evidence, verified.transform, box)
 
 
 def tentative_matches(a: Features, b: Features) -> Matches:
@@ -96,8 +92,8 @@ class Nearest:
 
 
 def find_nearest(a: Features, b: Features) -> Nearest:
-    """Find the nearest RootSIFT descriptors of either picture, both of which have some."""
-    ours, theirs = rootsift(a.descriptors), rootsift(b.descriptors)
+    """Find the nearest descriptors of either picture, both of which have some."""
+    ours, theirs = (one.descriptors.astype(np.float32) for one in (a, b))
     lengths = (theirs**2).sum(axis=1)
     rows, back = np.empty(len(ours), np.intp), np.empty(len(theirs), np.intp)
     first, second = np.empty(len(ours)), np.full(len(ours), np.inf)

@@ -1,4 +1,4 @@
-"""Joins the stages for a query: features, words, ranking, verification."""
+"""Searches an open index: features, words, ranking, verification, expansion."""
 
 from __future__ import annotations
 
@@ -6,30 +6,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from bovw.compute.parallel import available_threads
+from bovw.compute.threads import available_threads
 from bovw.errors import FormatError, NewerFormatError, QueryError, UsageError
-from bovw.features.sift import describe_query
-from bovw.geometry import carry
+from bovw.geometry import warp_box
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.records import Box, Bytes, Features, Floats, Hit, Ints, Postings, Ranking, Words
-from bovw.search.expansion import expand
+from bovw.records import Box, Bytes, Features, Hit, Ranking, WordQuery
+from bovw.search.query import describe_query
+from bovw.search.question import Backend, LocalBackend, limit_postings
 from bovw.verification import Verified, verify_images
 from bovw.vocab import Vocabulary
 
-# Postings that a query looks at, about half a second of them: in a larger index it asks with fewer
-# words a feature, and is not expanded.
-MOST_POSTINGS = 150_000_000
+
+class Found(NamedTuple):
+    """The answer to a query.
+
+    missing  shards, by their folders' names, that have not answered; none where all of the index
+             is here
+    """
+
+    hits: list[Hit]
+    missing: list[str]
 
 
 @dataclass(frozen=True)
 class Searcher:
-    """Answers queries on an opened index.
+    """Searches an open index.
+
+    backend  what answers: the index itself, or replicas of its shards elsewhere
 
     >>> searcher = Searcher(Index.open("bovw-index"))  # doctest: +SKIP
     >>> hits = searcher.search("photo.jpg", topk=5)  # doctest: +SKIP
@@ -37,6 +46,7 @@ class Searcher:
 
     index: Index
     options: SearchOptions = SearchOptions()
+    backend: Backend = LocalBackend()
 
     def __post_init__(self) -> None:
         if self.options.scoring not in SCORINGS:
@@ -63,9 +73,9 @@ class Searcher:
             )
         return vocabulary
 
-    def asking(self, options: SearchOptions) -> Searcher:
-        """Return a searcher of the same index, with the same vocabulary, that asks otherwise."""
-        other = Searcher(self.index, options)
+    def with_options(self, options: SearchOptions) -> Searcher:
+        """Return a searcher of the same index and vocabulary with other options."""
+        other = replace(self, options=options)
         vars(other)["vocabulary"] = self.vocabulary
         return other
 
@@ -73,26 +83,17 @@ class Searcher:
     def feature_options(self) -> FeatureOptions:
         """How queries are described: as the images were, but with no fewer features than usual.
 
-        Features that an index leaves out save room, and a query takes none.
+        Dropping features keeps the index small. Queries are not stored, so they keep all of theirs.
         """
-        indexed = FeatureOptions(**self.index.meta["options"])
+        indexed = FeatureOptions.of(self.index.meta["options"])
         most = max(indexed.max_features, FeatureOptions().max_features)
         return replace(indexed, max_features=most)
 
     @property
-    def most_postings(self) -> int:
-        """How many postings a query looks at."""
-        return MOST_POSTINGS
-
-    @property
     def expands(self) -> bool:
         """Whether verified images ask, too."""
-        return bool(self.options.expand) and self.index.features <= self.most_postings
-
-    @property
-    def missing(self) -> set[str]:
-        """Parts of the index that did not answer; none where all of it is here."""
-        return set()
+        most = self.backend.most_postings(self.index)
+        return bool(self.options.expand) and self.index.features <= most
 
     def search(
         self, image: Path | str | Bytes, topk: int | None = 20, region: Box | None = None
@@ -113,8 +114,12 @@ class Searcher:
         self, features: Features, region: Box, topk: int | None = None
     ) -> list[Hit]:
         """Return the `topk` best for features as `describe_query` returns them; None for all."""
-        words = affordable(self._words(features), self.index.segments, self.most_postings)
-        question = self.question(features.keypoints, words, region)
+        return self.find(features, region, topk).hits
+
+    def find(self, features: Features, region: Box, topk: int | None = None) -> Found:
+        """Search as `search_features` does, and tell which shards have not answered."""
+        query = self.word_query(features, region)
+        question = self.backend.ask(self.index, query, self.options)
         candidates = question.rank(self.options.rerank).images[: self.options.rerank]
         verified = question.verify(candidates)
         confirmed = [v for v in verified if v.confirmed]
@@ -124,46 +129,32 @@ class Searcher:
             ranking = question.rank_expanded(verified[: self.options.expand], count, linked)
         else:
             ranking = question.rank(count)
-        return self._hits(ranking, question.scores(confirmed), confirmed, region)[:topk]
-
-    def question(self, keypoints: Floats, words: Words, region: Box) -> Question:
-        """Ask the index with features of which `words` has several words each."""
-        return LocalQuestion(self, keypoints, words, region)
-
-    def score(self, words: Words) -> Floats:
-        """Return a score for every image: float32 [images]."""
-        scoring = SCORINGS[self.options.scoring]
-        return scoring(words, self.index.segments, self.index.statistics, self.options)
-
-    def verify(self, keypoints: Floats, words: Words, region: Box, images: Ints) -> list[Verified]:
-        """Verify images by their numbers, for features of which `words` has several words each."""
-        segments, weights = self.index.segments, self.index.statistics.weights
-        return verify_images(keypoints, words, region, segments, images, weights, self.options)
+        hits = self._hits(ranking, question.scores(confirmed), confirmed, region)
+        return Found(hits[:topk], sorted(question.missing))
 
     def compare(self, features: Features, region: Box, images: Sequence[int]) -> list[Verified]:
-        """Return how images, by their numbers, agree with a query: those of which enough does.
+        """Return how images, by their numbers, agree with a query: those that are confirmed.
 
-        The same agreement that a search finds which has them among its best.
+        A search confirms the same ones of its candidates. An image that is none of them takes as
+        much evidence as the last.
         """
-        words = affordable(self._words(features), self.index.segments, self.most_postings)
-        return self.verify(features.keypoints, words, region, np.array(images, np.int32))
+        query = self.word_query(features, region)
+        ranking = self.backend.ask(self.index, query, self.options).rank(self.options.rerank)
+        rank_of = {image: rank for rank, image in enumerate(ranking.images.tolist(), 1)}
+        ranks = [rank_of.get(image, self.options.rerank + 1) for image in images]
+        segments, weights = self.index.segments, self.index.statistics.weights
+        numbers = np.array(images, np.int32)
+        verified = verify_images(query, segments, numbers, weights, self.options, ranks)
+        return [one for one in verified if one.confirmed]
 
-    def rank(self, scores: Floats, count: int | None = None) -> Ranking:
-        """Return the `count` best images, or all, by descending score."""
-        images = np.flatnonzero(self.index.statistics.live)
-        if count is not None and count < len(images):
-            own = scores[images]
-            last = len(own) - max(count, 1)
-            images = images[own >= np.partition(own, last)[last]]
-        order = np.lexsort((self.index.names.order[images], -scores[images]))[:count]
-        best = images[order].astype(np.int32)
-        return Ranking(best, scores[best])
-
-    def _words(self, features: Features) -> Words:
+    def word_query(self, features: Features, region: Box) -> WordQuery:
+        """Give a query's features their words; raises QueryError where there are no features."""
         if not len(features):
             raise QueryError("the query has no features: give a larger or a less uniform part")
         # Several words for TF-IDF, too: the wider search finds the nearest more surely.
-        return self.vocabulary.assign(features, self.options.words, available_threads())
+        words = self.vocabulary.assign(features, self.options.words, available_threads())
+        most = self.backend.most_postings(self.index)
+        return WordQuery(features.keypoints, limit_postings(words, self.index, most), region)
 
     def _hits(
         self, ranking: Ranking, scores: list[float], verified: list[Verified], region: Box
@@ -173,13 +164,13 @@ class Searcher:
         The best of the ranking's scores is added to theirs, so that all scores fall with rank.
         """
         best = float(ranking.scores.max(initial=0))
-        combined = [best + v.evidence * s for v, s in zip(verified, scores, strict=True)]
+        combined = [best + v.evidence.weight * s for v, s in zip(verified, scores, strict=True)]
         hits = [
             replace(
                 self._hit(v.image, score),
-                inliers=v.inliers,
+                inliers=v.evidence.inliers,
                 transform=v.transform,
-                box=carry(v.transform, region),
+                box=warp_box(v.transform, region),
             )
             for v, score in zip(verified, combined, strict=True)
         ]
@@ -192,66 +183,3 @@ class Searcher:
     def _hit(self, image: int, score: float) -> Hit:
         path = str(self.index.path(image))
         return Hit(rank=0, name=self.index.names[image], path=path, score=score)
-
-
-class Question(Protocol):
-    """One query on an index, which may lie in one place or in several."""
-
-    def rank(self, count: int | None) -> Ranking:
-        """Return the `count` best images, or all, before verification."""
-
-    def verify(self, images: Ints) -> list[Verified]:
-        """Return those of the images, best first, that agree; most evidence first."""
-
-    def rank_expanded(
-        self, verified: Sequence[Verified], count: int | None, linked: bool
-    ) -> Ranking:
-        """Return the `count` best images, or all, where verified ones ask, too.
-
-        linked  whether the neighbours of images count
-        """
-
-    def scores(self, verified: Sequence[Verified]) -> list[float]:
-        """Return the scores of verified images before verification."""
-
-
-class LocalQuestion:
-    """One query on an index whose postings are all here; see `Question`."""
-
-    def __init__(self, searcher: Searcher, keypoints: Floats, words: Words, region: Box) -> None:
-        self._searcher, self._keypoints = searcher, keypoints
-        self._words, self._region = words, region
-        self._scores = searcher.score(words)
-
-    def rank(self, count: int | None) -> Ranking:
-        """See `Question.rank`."""
-        return self._searcher.rank(self._scores, count)
-
-    def verify(self, images: Ints) -> list[Verified]:
-        """See `Question.verify`."""
-        return self._searcher.verify(self._keypoints, self._words, self._region, images)
-
-    def rank_expanded(
-        self, verified: Sequence[Verified], count: int | None, linked: bool
-    ) -> Ranking:
-        """See `Question.rank_expanded`."""
-        index, score = self._searcher.index, self._searcher.score
-        scores = expand(self._scores, verified, self._region, index.segments, score)
-        if linked and index.graph:
-            scores = index.graph.augment(scores)
-        return self._searcher.rank(scores, count)
-
-    def scores(self, verified: Sequence[Verified]) -> list[float]:
-        """See `Question.scores`."""
-        return [float(self._scores[one.image]) for one in verified]
-
-
-def affordable(words: Words, segments: Sequence[Postings], most: int) -> Words:
-    """Leave out the further words of every feature, where their lists hold more than `most`."""
-    looked_at = np.zeros(words.ids.shape[1], np.int64)
-    for segment in segments:
-        lengths = np.append(np.diff(segment.offsets), 0)
-        looked_at += lengths[words.ids].sum(axis=0)
-    kept = max(1, int(np.searchsorted(np.cumsum(looked_at), most, side="right")))
-    ids, signatures = words.ids[:, :kept], words.signatures[:, :kept]
-    return Words(np.ascontiguousarray(ids), np.ascontiguousarray(signatures), words.angles)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import int32, int64, uint8, uint64
+from numba import int32, int64, uint64
 
 from bovw.compute.jit import array, differing_bits, helper, kernel
-from bovw.compute.kernels import fetch_lists, next_image
+from bovw.compute.kernels import INVERTED_FILE, fetch_lists, next_image
 
 
 @helper
@@ -20,20 +20,11 @@ def _by_slot(found, starts):  # type: ignore[no-untyped-def]
     return ordered
 
 
-@kernel(
-    array(int64),
-    array(int64),
-    array(uint8),
-    array(uint64, 2),
-    array(int32, 2),
-    array(uint64, 3),
-    array(int32),
-    int64,
-)
-def find_matches(offsets, places, gaps, signatures, words, query, slots, limit):  # type: ignore[no-untyped-def]
+@kernel(INVERTED_FILE, array(int32, 2), array(uint64, 3), array(int32), int64)
+def find_matches(file, words, query, slots, limit):  # type: ignore[no-untyped-def]
     """Find the postings close to each query feature, sorted by the candidate they belong to.
 
-    offsets, places, gaps, signatures  of the segment
+    file     the segment's inverted file
     words    int32 [n, m], -1 for none; `query` uint64 [n, m, bits / 64]: signatures in them
     slots    int32 [images]: each image's place among the candidates, -1 where it is none
     limit    greatest Hamming distance
@@ -49,18 +40,18 @@ def find_matches(offsets, places, gaps, signatures, words, query, slots, limit):
     # The candidates' postings of one list.
     own, owners = np.empty(0, np.int64), np.empty(0, np.int32)
     for i in range(words.shape[0]):
-        fetch_lists(words, i, offsets, places, gaps, signatures)
+        fetch_lists(file, words, i)
         for j in range(words.shape[1]):
             word = words[i, j]
             if word < 0:
                 continue
             image, wanted = 0, 0
-            place, end = places[word], places[word + 1]
-            if offsets[word + 1] - offsets[word] > len(own):
-                own = np.empty(offsets[word + 1] - offsets[word], np.int64)
+            place, end = file.places[word], file.places[word + 1]
+            if file.offsets[word + 1] - file.offsets[word] > len(own):
+                own = np.empty(file.offsets[word + 1] - file.offsets[word], np.int64)
                 owners = np.empty(len(own), np.int32)
-            for posting in range(offsets[word], offsets[word + 1]):
-                image, place = next_image(gaps, place, end, image)
+            for posting in range(file.offsets[word], file.offsets[word + 1]):
+                image, place = next_image(file.gaps, place, end, image)
                 if not 0 <= image < len(slots):
                     return starts[:0], found[:0]
                 # Written without asking, which is quicker than to branch; few are wanted.
@@ -69,7 +60,7 @@ def find_matches(offsets, places, gaps, signatures, words, query, slots, limit):
                 wanted += slots[image] >= 0
             for k in range(wanted):
                 posting, slot = own[k], owners[k]
-                distance = differing_bits(query[i, j], signatures[posting])
+                distance = differing_bits(query[i, j], file.signatures[posting])
                 if distance > limit:
                     continue
                 if count == len(found):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
-from bovw.records import Doubles, Floats, Ints, Postings, Words
+from bovw.records import Doubles, Floats, Ints, InvertedFile, Longs, WordQuery
 from bovw.verification.kernels import find_matches
 
 # Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
@@ -20,10 +20,18 @@ from bovw.verification.kernels import find_matches
 SIGMA = 0.25
 
 
-class Segment(Postings, Protocol):
+class Segment(Protocol):
     """What matching reads of a segment."""
 
-    def keypoints(self, postings: npt.NDArray[np.int64], images: Ints | int) -> Doubles:
+    @property
+    def inverted_file(self) -> InvertedFile:
+        """Its postings."""
+
+    @property
+    def sizes(self) -> Ints:
+        """Width and height of every image in pixels: int32 [images, 2]."""
+
+    def keypoints(self, postings: Longs, images: Ints | int) -> Doubles:
         """Return x, y, scale and angle of postings of these images: float64 [n, 4]."""
 
 
@@ -45,8 +53,7 @@ class Matches:
 
 
 def tentative_matches(
-    keypoints: Floats,
-    words: Words,
+    query: WordQuery,
     segment: Segment,
     candidates: npt.NDArray[np.integer],
     weights: Floats,
@@ -54,31 +61,23 @@ def tentative_matches(
 ) -> Iterator[Matches]:
     """Yield the matches of a query with each of the candidates, in their order.
 
-    keypoints   float32 [n, 4] of the query's features; `words` several for each
     candidates  image numbers within the segment
     weights     idf squared of every word
     """
     slots = np.full(len(segment.sizes), -1, np.int32)
     slots[candidates] = np.arange(len(candidates))
+    file, words = segment.inverted_file, query.words
     bits = 64 * words.signatures.shape[2]
-    starts, matches = find_matches(
-        segment.offsets,
-        segment.places,
-        segment.gaps,
-        segment.signatures,
-        words.ids,
-        words.signatures,
-        slots,
-        int(options.matching_distance * bits),
-    )
+    limit = int(options.matching_distance * bits)
+    starts, matches = find_matches(file, words.ids, words.signatures, slots, limit)
     if not len(starts):
         raise damaged_postings()
     rows, postings, distances = matches.T
-    shared = np.searchsorted(segment.offsets, postings, side="right") - 1
+    shared = np.searchsorted(file.offsets, postings, side="right") - 1
     strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
-    query = keypoints.astype(np.float64)
+    keypoints = query.keypoints.astype(np.float64)
     owners = np.repeat(candidates.astype(np.int32), np.diff(starts))
     found = segment.keypoints(postings, owners)
     for start, end in pairwise(starts):
         own = start + np.argsort(-strengths[start:end], kind="stable")
-        yield Matches(query[rows[own]], found[own], strengths[own])
+        yield Matches(keypoints[rows[own]], found[own], strengths[own])

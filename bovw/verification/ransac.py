@@ -8,10 +8,13 @@ DAGM 2003) to an affine map, then to a homography where that explains more.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import float64
 
 from bovw.compute.jit import array, helper, kernel
+from bovw.records import Bools, Doubles, Longs
 
 # Similarities tried: the rest are proposed by less telling matches.
 HYPOTHESES = 200
@@ -33,20 +36,36 @@ HOMOGRAPHY_INLIERS = 12
 RIDGE = 1e-3
 
 
+class Pairs(NamedTuple):
+    """Tentative matches, and which of them one hypothesis is about.
+
+    query, found  float64 [n, 4]: x, y, scale, angle
+    weights       float64 [n]
+    ends          int64 [n, 2]: the places that a match joins
+    close         bool [n]: the matches that change scale and turn about as the hypothesis does
+    """
+
+    query: Doubles
+    found: Doubles
+    weights: Doubles
+    ends: Longs
+    close: Bools
+
+
 @helper
-def _refine(model, query, found, weights, ends, close, side, inliers):  # type: ignore[no-untyped-def]
+def _refine(model, pairs, side, inliers):  # type: ignore[no-untyped-def]
     """Fit an affine map, then where it explains more a homography, to ever closer inliers."""
     for step in range(ROUNDS):
         reach = side * (LOOSE + (TIGHT - LOOSE) * min(1.0, (step + 1) / (ROUNDS - 2)))
-        model = _fit(model, query, found, inliers, 6)
-        inliers = _inliers(model, query, found, ends, close, reach)
+        model = _fit(model, pairs, inliers, 6)
+        inliers = _inliers(model, pairs, reach)
     if inliers.sum() < HOMOGRAPHY_INLIERS:
         return model, inliers
     bent, agreeing = model, inliers
     for _ in range(ROUNDS):
-        bent = _fit(bent, query, found, agreeing, 8)
-        agreeing = _inliers(bent, query, found, ends, close, TIGHT * side)
-    if weights[agreeing].sum() >= weights[inliers].sum():
+        bent = _fit(bent, pairs, agreeing, 8)
+        agreeing = _inliers(bent, pairs, TIGHT * side)
+    if pairs.weights[agreeing].sum() >= pairs.weights[inliers].sum():
         return bent, agreeing
     return model, inliers
 
@@ -77,8 +96,9 @@ def _mark_compatible(octaves, degrees, weights, i, close):  # type: ignore[no-un
 
 
 @helper
-def _inliers(model, query, found, ends, close, reach):  # type: ignore[no-untyped-def]
+def _inliers(model, pairs, reach):  # type: ignore[no-untyped-def]
     """Tell which matches `model` carries to within `reach`, one to one, earlier ones first."""
+    query, found, ends, close = pairs.query, pairs.found, pairs.ends, pairs.close
     inliers = np.zeros(len(ends), np.bool_)
     taken = np.zeros((len(ends), 2), np.bool_)
     for j in range(len(ends)):
@@ -105,13 +125,13 @@ def _places(points, side):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _fit(model, query, found, inliers, unknowns):  # type: ignore[no-untyped-def]
+def _fit(model, pairs, inliers, unknowns):  # type: ignore[no-untyped-def]
     """Fit an affine map (6 unknowns) or a homography (8) to the inliers by least squares.
 
     Coordinates are centred and scaled first (Hartley, PAMI 1997). The ridge holds the solution near
     `model`, which is returned where the fit folds the picture over.
     """
-    rows = np.flatnonzero(inliers)
+    query, found, rows = pairs.query, pairs.found, np.flatnonzero(inliers)
     if len(rows) < 3:
         return model
     to_query, to_found = _normaliser(query[rows]), _normaliser(found[rows])
@@ -153,7 +173,7 @@ def _normaliser(points):  # type: ignore[no-untyped-def]
 
 
 @kernel(array(float64, 2), array(float64, 2), array(float64), float64, float64)
-def verify(query, found, weights, query_side, found_side):  # type: ignore[no-untyped-def]
+def find_transform(query, found, weights, query_side, found_side):  # type: ignore[no-untyped-def]
     """Find the transform that most of the matches' weight agrees with.
 
     query, found  float64 [n, 4]: x, y, scale, angle; most telling matches first
@@ -169,6 +189,7 @@ def verify(query, found, weights, query_side, found_side):  # type: ignore[no-un
     best = np.eye(3)
     inliers = np.zeros(len(weights), np.bool_)
     close = np.empty(len(weights), np.bool_)
+    pairs = Pairs(query, found, weights, ends, close)
     best_weight, chosen = 0.0, -1
     for i in range(min(len(weights), HYPOTHESES)):
         # A match that the best map explains would propose it again.
@@ -178,7 +199,7 @@ def verify(query, found, weights, query_side, found_side):  # type: ignore[no-un
             continue
         model = _similarity(query[i], found[i], octaves[i], degrees[i])
         reach = LOOSE * min(found_side, query_side * 2.0 ** octaves[i])
-        agreeing = _inliers(model, query, found, ends, close, reach)
+        agreeing = _inliers(model, pairs, reach)
         weight = weights[agreeing].sum()
         if weight > best_weight:
             best_weight, chosen = weight, i
@@ -187,4 +208,4 @@ def verify(query, found, weights, query_side, found_side):  # type: ignore[no-un
         return best, inliers
     _mark_compatible(octaves, degrees, weights, chosen, close)
     side = min(found_side, query_side * 2.0 ** octaves[chosen])
-    return _refine(best, query, found, weights, ends, close, side, inliers)
+    return _refine(best, pairs, side, inliers)

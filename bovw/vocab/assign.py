@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from bovw.compute.parallel import over_rows
+from bovw.compute.threads import map_rows
 from bovw.records import Floats, Ints
 from bovw.vocab.cells import Cells, project, scores_of
 from bovw.vocab.kernels import LANES, least, nearest_of, shortlist
@@ -60,7 +60,7 @@ class Assigner:
         """
         count = min(count, len(self._words))
         search = partial(self._search, count=count)
-        return np.concatenate(over_rows(search, descriptors, jobs))
+        return np.concatenate(map_rows(search, descriptors, jobs))
 
     def _search(self, descriptors: Floats, count: int) -> Ints:
         points = project(descriptors, self.cells.directions)

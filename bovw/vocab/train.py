@@ -13,10 +13,8 @@ import scipy.sparse
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from bovw.cluster.engines import Cluster
-from bovw.compute.parallel import in_order
-from bovw.features.rootsift import rootsift, whole
-from bovw.records import Bytes, Floats
+from bovw.compute.processes import Workers, map_processes
+from bovw.records import Bytes, Doubles, Floats
 from bovw.vocab.assign import Assigner
 
 # Up to here one flat k-means is quicker than two levels and their rounds.
@@ -26,6 +24,11 @@ DESCRIPTORS_A_WORD = 8
 # Descriptors for each coarse cell: its centre does not get better with more.
 COARSE_SAMPLE = 400
 BLOCK = 65_536
+
+
+def whole(values: Floats | Doubles) -> Floats:
+    """Round to the whole numbers that descriptors and words are kept in: 0 to 255."""
+    return np.clip(np.rint(values), 0, 255).astype(np.float32)
 
 
 def feasible_words(asked: int, descriptors: int) -> int:
@@ -39,20 +42,20 @@ def train_words(
     seed: int,
     rounds: int,
     jobs: int,
-    cluster: Cluster | None = None,
+    cluster: Workers | None = None,
 ) -> Floats:
-    """Cluster SIFT [n, 128] into at most `words` visual words in RootSIFT space.
+    """Cluster descriptors [n, d] into at most `words` visual words.
 
     Small vocabularies come from one MiniBatchKMeans (Sculley, WWW 2010). Large ones in two levels,
     coarse cells and then words inside each cell in proportion to its mass, followed by `rounds`
     rounds of Lloyd's algorithm with approximate assignment (Philbin et al., CVPR 2007).
 
-    Returns float32 [k, 128]; k is less than `words` only where too few descriptors differ.
+    Returns float32 [k, d]; k is less than `words` only where too few descriptors differ.
     The result depends on the descriptors, their order and `seed`, never on `jobs` or the cluster,
     whose workers cluster cells and add up rounds where there is one.
     """
     if words <= FLAT_WORDS:
-        centres = _cluster(rootsift(descriptors), words, seed)
+        centres = _cluster(descriptors.astype(np.float32), words, seed)
     else:
         centres = _two_levels(descriptors, words, seed, jobs, cluster)
     for _ in range(rounds):
@@ -64,11 +67,11 @@ def train_words(
 
 def _blocks(descriptors: Bytes) -> Iterator[Floats]:
     for start in range(0, len(descriptors), BLOCK):
-        yield rootsift(descriptors[start : start + BLOCK])
+        yield descriptors[start : start + BLOCK].astype(np.float32)
 
 
 def _cluster(values: Floats, words: int, seed: int) -> Floats:
-    """Run MiniBatchKMeans on float32 [n, 128], one thread so that sums have one order."""
+    """Run MiniBatchKMeans on float32 [n, d], one thread so that sums have one order."""
     if words >= len(values):
         return values
     model = MiniBatchKMeans(
@@ -89,14 +92,14 @@ def _cluster(values: Floats, words: int, seed: int) -> Floats:
 
 
 def _two_levels(
-    descriptors: Bytes, words: int, seed: int, jobs: int, cluster: Cluster | None
+    descriptors: Bytes, words: int, seed: int, jobs: int, cluster: Workers | None
 ) -> Floats:
     cells = round(words**0.5)
     rng = np.random.default_rng(seed)
     sample = rng.choice(
         len(descriptors), min(len(descriptors), COARSE_SAMPLE * cells), replace=False
     )
-    coarse = _cluster(rootsift(descriptors[np.sort(sample)]), cells, seed)
+    coarse = _cluster(descriptors[np.sort(sample)].astype(np.float32), cells, seed)
     members = _members(descriptors, coarse, jobs)
     counts = _in_proportion(np.array([len(m) for m in members]), words)
     cells_and_words = (
@@ -107,12 +110,12 @@ def _two_levels(
     function = partial(_cluster_cell, seed)
     if cluster:
         return np.concatenate(list(cluster.map(function, cells_and_words)))
-    return np.concatenate(list(in_order(function, cells_and_words, jobs)))
+    return np.concatenate(list(map_processes(function, cells_and_words, jobs)))
 
 
 def _cluster_cell(seed: int, cell: tuple[Bytes, int]) -> Floats:
     descriptors, words = cell
-    return _cluster(rootsift(descriptors), words, seed)
+    return _cluster(descriptors.astype(np.float32), words, seed)
 
 
 def _members(descriptors: Bytes, centres: Floats, jobs: int) -> list[npt.NDArray[np.intp]]:
@@ -133,7 +136,7 @@ def _in_proportion(masses: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64
     return capped
 
 
-def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int, cluster: Cluster | None) -> Floats:
+def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int, cluster: Workers | None) -> Floats:
     """Move each centre to the mean of the descriptors assigned to it.
 
     A centre without members is moved onto a descriptor of the largest clusters, so that no word is
@@ -178,4 +181,4 @@ def _stand_ins(
     first = np.full(len(counts), -1)
     first[labels[::-1]] = np.arange(len(labels))[::-1]
     rows = np.where(first[largest] >= 0, first[largest], 0)
-    return rootsift(descriptors[rows])
+    return descriptors[rows].astype(np.float32)

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bovw.cluster.engines import Cluster
-from bovw.compute.parallel import over_rows
+from bovw.compute.processes import Workers
+from bovw.compute.threads import map_rows
 from bovw.errors import BovwError, FormatError, check_not_newer
-from bovw.features.rootsift import rootsift
 from bovw.options import VocabularyOptions
-from bovw.records import Bytes, Features, Floats, Ints, Signatures, Words
+from bovw.records import SIFT, Bytes, FeatureKind, Features, Floats, Ints, Signatures, Words
 from bovw.vocab.assign import Assigner
 from bovw.vocab.cells import Cells
 from bovw.vocab.signatures import random_projection, sign
@@ -34,12 +33,13 @@ ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 class Vocabulary:
     """Visual words and the projection that signs features within them.
 
-    words       float32 [k, 128]: whole numbers, RootSIFT of norm 256
-    projection  float32 [bits, 128]: whole numbers, orthogonal directions
+    words       float32 [k, d]: whole numbers, as the components of descriptors are
+    projection  float32 [bits, d]: whole numbers, orthogonal directions
     sources     uint64 [images], sorted: the first eight bytes of the SHA-256 of every image file
                 trained on, by which an evaluation tells its own vocabulary from an independent one
     settings    how it was trained, for people to read
     cells       the words' cells, where they are kept
+    kind        of the features trained on; None where an older version did not keep it
     """
 
     words: Floats
@@ -47,6 +47,7 @@ class Vocabulary:
     sources: npt.NDArray[np.uint64]
     settings: dict[str, Any] = field(default_factory=dict)
     cells: Cells | None = None
+    kind: FeatureKind | None = None
 
     @classmethod
     def train(
@@ -55,9 +56,10 @@ class Vocabulary:
         options: VocabularyOptions = VocabularyOptions(),
         sources: npt.NDArray[np.uint64] | None = None,
         jobs: int = 1,
-        cluster: Cluster | None = None,
+        cluster: Workers | None = None,
+        kind: FeatureKind = SIFT,
     ) -> Vocabulary:
-        """Cluster SIFT descriptors uint8 [n, 128], n >= 1, into visual words.
+        """Cluster descriptors uint8 [n, d] of one kind of features, n >= 1, into visual words.
 
         Fewer than `options.words` are made where there are not 8 descriptors for each. Raises
         BovwError where there are none at all.
@@ -72,7 +74,7 @@ class Vocabulary:
         projection = random_projection(options.bits, words.shape[1], options.seed)
         settings = {**asdict(options), "words": len(words), "descriptors": len(descriptors)}
         known = np.empty(0, np.uint64) if sources is None else np.unique(sources)
-        return cls(words, projection, known, settings)
+        return cls(words, projection, known, settings, kind=kind)
 
     @property
     def bits(self) -> int:
@@ -93,15 +95,27 @@ class Vocabulary:
         """The nearest-word search, made at first use."""
         return Assigner(self.words, self.cells)
 
+    def check_kind(self, kind: FeatureKind) -> None:
+        """Raise FormatError where the vocabulary was trained on features of another kind."""
+        if self.kind and self.kind != kind:
+            raise FormatError(
+                f"the vocabulary was trained on {self.kind} and does not fit {kind}: "
+                "train one on the same kind of features, see `bovw build-vocab --help`"
+            )
+
     def assign(self, features: Features, count: int = 1, jobs: int = 1) -> Words:
-        """Return the `count` nearest words of every feature, and the signatures in them."""
+        """Return the `count` nearest words of every feature, and the signatures in them.
+
+        Raises FormatError where the features are of another kind than those trained on.
+        """
+        self.check_kind(features.kind)
 
         def find(descriptors: Bytes) -> tuple[Ints, Signatures]:
-            values = rootsift(descriptors)
+            values = descriptors.astype(np.float32)
             ids = self.assigner.nearest(values, count)
             return ids, sign(values, self.words, ids, self.projection)
 
-        parts = zip(*over_rows(find, features.descriptors, jobs), strict=True)
+        parts = zip(*map_rows(find, features.descriptors, jobs), strict=True)
         ids, signatures = (np.concatenate(part) for part in parts)
         return Words(ids, signatures, features.angles)
 
@@ -130,6 +144,7 @@ class Vocabulary:
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "bits": self.bits,
+            "features": asdict(self.kind) if self.kind else None,
             "settings": self.settings,
             "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, CELLS)},
         }
@@ -160,6 +175,7 @@ class Vocabulary:
                 sources,
                 manifest["settings"],
                 Cells.load(path, len(words)) if whole else None,
+                FeatureKind(**manifest["features"]) if manifest.get("features") else None,
             )
             if loaded.fingerprint != manifest["fingerprint"]:
                 raise ValueError("its words are not those of its manifest")

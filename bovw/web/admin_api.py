@@ -15,9 +15,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from bovw.errors import ImageError, UsageError
-from bovw.images.find import SUFFIXES, ImageFile
-from bovw.index.sharded import changing, shard_of
+from bovw.images import SUFFIXES, ImageFile
+from bovw.index import edit_index, shard_of
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Run
 from bovw.options import IngestOptions
 from bovw.results.formats import printable
 from bovw.web.api import BODY, HUGE, LATER, LONG, UNKNOWN, UNUSABLE, Here, ImageId, receive
@@ -45,7 +46,7 @@ def check_token(
 
 router = APIRouter(
     prefix="/api/v1/images",
-    tags=["changing the index"],
+    tags=["edit_index the index"],
     dependencies=[Depends(check_token)],
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, UNUSABLE, LATER),
 )
@@ -59,16 +60,16 @@ async def add(
 ) -> ImageRecord:
     """Add an image to the index; the body is the file, which the server keeps."""
     check_name(name)
-    async with here.gate.place():
+    async with here.queue.place():
         source = await receive(request, here)
-        return await here.gate.run(partial(_add, here.engine, here.additions, name, source))
+        return await here.queue.run(partial(_add, here.engine, here.additions, name, source))
 
 
 @router.delete("/{id}", status_code=204, responses=responses(UNKNOWN))
 async def remove(id: ImageId, here: Here) -> None:
     """Remove an image from the index; its file stays."""
-    async with here.gate.place():
-        await here.gate.run(partial(_remove, here.engine, id))
+    async with here.queue.place():
+        await here.queue.run(partial(_remove, here.engine, id))
 
 
 def check_name(name: str) -> None:
@@ -120,13 +121,15 @@ def _placed(folder: Path, name: str, source: Source) -> Path:
 
 def _index(engine: Engine, name: str, path: Path) -> None:
     skipped: list[str] = []
+
+    def on_skip(name: str, reason: str) -> None:
+        skipped.append(reason)
+
     try:
         build_index(
             [ImageFile(name, path.absolute())],
             engine.index.folder,
-            jobs=1,
-            on_skip=lambda _, reason: skipped.append(reason),
-            ingest=IngestOptions(retry=True),
+            run=Run(1, on_skip=on_skip, options=IngestOptions(retry=True)),
             may_vanish=lambda row: False,
         )
     except UsageError:
@@ -138,7 +141,7 @@ def _index(engine: Engine, name: str, path: Path) -> None:
 def _remove(engine: Engine, id: str) -> None:
     index = engine.index
     engine.indexed(id, index)
-    with _CHANGING, changing(index.folder) as writers:
+    with _CHANGING, edit_index(index.folder) as writers:
         writer = writers[shard_of(name_of(id), len(writers))]
         if name_of(id) in writer.rows:
             writer.remove(name_of(id))

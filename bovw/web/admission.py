@@ -16,7 +16,7 @@ class FullError(Exception):
     """All places are taken: come again later."""
 
 
-class Gate:
+class RequestQueue:
     """Lets a few requests work at a time and some wait, and turns the rest away at once."""
 
     def __init__(self, working: int, waiting: int) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from bovw import __version__
 from bovw.errors import QueryError
-from bovw.geometry import carry
+from bovw.geometry import warp_box
 from bovw.options import SearchOptions, ServeOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box
@@ -134,7 +134,7 @@ def info(here: Here) -> Info:
 @router.get("/health")
 def health(here: Here) -> Health:
     """Tell that the index can be read."""
-    shards = here.team.health() if here.team else {}
+    shards = here.replicas.health() if here.replicas else {}
     status: Literal["ok", "partial"] = "ok" if all(shards.values()) else "partial"
     return Health(status=status, images=len(here.engine.index), shards=shards)
 
@@ -152,17 +152,17 @@ def metrics(here: Here) -> Response:
 @router.post("/queries", status_code=201, openapi_extra=BODY, responses=responses(HUGE, LONG))
 async def give(request: Request, here: Here) -> Given:
     """Give a picture to search with; the body is the file."""
-    async with here.gate.place():
+    async with here.queue.place():
         source = await receive(request, here)
-        return await here.gate.run(partial(_given, here.engine, source))
+        return await here.queue.run(partial(_given, here.engine, source))
 
 
 @router.get("/queries/{id}", responses=responses(UNKNOWN))
 async def given(id: QueryId, here: Here) -> Given:
     """Describe a picture that was given."""
-    async with here.gate.place():
+    async with here.queue.place():
         find = partial(here.engine.source, id, None, None)
-        return await here.gate.run(lambda: _given(here.engine, find()))
+        return await here.queue.run(lambda: _given(here.engine, find()))
 
 
 @router.get("/queries/{id}/picture", response_class=Response, responses=JPEG | responses(UNKNOWN))
@@ -176,9 +176,9 @@ async def search(
     here: Here, source: Asking, region: Region, options: Options, topk: TopK = TOPK
 ) -> SearchResult:
     """Search with a picture that was given, or with an indexed image by its id or name."""
-    async with here.gate.place():
+    async with here.queue.place():
         work = partial(_search, here, source, region, topk, options)
-        return await here.gate.run(work)
+        return await here.queue.run(work)
 
 
 @router.post("/search", openapi_extra=BODY, responses=responses(HUGE, LONG))
@@ -186,10 +186,10 @@ async def give_and_search(
     request: Request, here: Here, region: Region, options: Options, topk: TopK = TOPK
 ) -> SearchResult:
     """Give a picture and search with it in one go; the body is the file."""
-    async with here.gate.place():
+    async with here.queue.place():
         source = await receive(request, here)
         work = partial(_search, here, source, region, topk, options)
-        return await here.gate.run(work)
+        return await here.queue.run(work)
 
 
 @router.get("/matches", responses=responses(UNKNOWN))
@@ -200,8 +200,8 @@ async def matches(
     hit: Annotated[str, Query(description="The id of the indexed image to compare with.")],
 ) -> Compared:
     """Return the points on which a picture and an indexed image agree."""
-    async with here.gate.place():
-        return await here.gate.run(partial(_compare, here.engine, source, region, hit))
+    async with here.queue.place():
+        return await here.queue.run(partial(_compare, here.engine, source, region, hit))
 
 
 @router.get("/images")
@@ -288,8 +288,8 @@ def _compare(engine: Engine, source: Source, region: Box | None, hit: str) -> Co
     return Compared(
         query=Asked.of(source, features),
         hit=ImageRecord.of(number, index),
-        inliers=verified.inliers if verified else 0,
+        inliers=verified.evidence.inliers if verified else 0,
         transform=verified.transform.tolist() if verified else None,
-        box=carry(verified.transform, part).tolist() if verified else None,
+        box=warp_box(verified.transform, part).tolist() if verified else None,
         points=verified.points.round(1).tolist() if verified else [],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,15 +15,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bovw import __version__
-from bovw.cluster.replicas import Team
-from bovw.options import ServeOptions
 from bovw.search.searcher import Searcher
 from bovw.web import admin_api, api, evaluation_api
-from bovw.web.admission import Gate
+from bovw.web.admission import RequestQueue
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
 from bovw.web.metrics import Measured, Metrics
 from bovw.web.problems import Unexpected, answer_with_problems
+from bovw.web.setup import Setup
 from bovw.web.state import Server
 
 STATIC = Path(__file__).parent / "static"
@@ -45,50 +44,20 @@ DOCS_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inl
 )
 
 
-def create_app(
-    index: Path,
-    cache: Path,
-    options: ServeOptions = ServeOptions(),
-    hosts: Sequence[str] = ("*",),
-    datasets: Sequence[str] = (),
-    images: Path = Path(),
-    token: str | None = None,
-    additions: Path | None = None,
-    team: Team | None = None,
-) -> FastAPI:
+def create_app(setup: Setup) -> FastAPI:
     """Return the application that serves an index.
-
-    index      its folder
-    cache      a folder for pictures that are given and for thumbnails
-    hosts      names that a request may call the server by; others, which a foreign page may have
-               pointed here, are refused
-    datasets   to evaluate; their pictures are below `images`
-    token      lets a request add images, which are kept in `additions`, and remove them
-    team       answers for the index's shards; None where this process does
 
     Raises FormatError where the index cannot be opened, DatasetError for data sets.
     """
-    engine = Engine(index, cache, options, team.searcher if team else Searcher)
-    gate = Gate(options.working, options.waiting)
-    evaluations = Evaluations(engine, datasets, images) if datasets else None
-    server = Server(
-        engine,
-        gate,
-        Gate(SHOWING, WAITING_TO_SHOW),
-        Metrics(lambda: len(engine.index), lambda: gate.taken),
-        evaluations,
-        token,
-        additions,
-        team,
-    )
+    server = _server_of(setup)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine.start()
+        server.engine.start()
         yield
-        if evaluations:
-            evaluations.stop()
-        engine.close()
+        if server.evaluations:
+            server.evaluations.stop()
+        server.engine.close()
 
     app: FastAPI = FastAPIOffline(
         title="bovw", version=__version__, redoc_url=None, lifespan=lifespan
@@ -100,10 +69,28 @@ def create_app(
     app.add_api_route("/", show_page, include_in_schema=False)
     answer_with_problems(app)
     app.add_middleware(Unexpected)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.add_middleware(Guarding)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(setup.hosts))
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Measured, metrics=server.metrics)
     return app
+
+
+def _server_of(setup: Setup) -> Server:
+    """Open the index and what else a server holds while it runs."""
+    asking = setup.replicas.searcher if setup.replicas else Searcher
+    engine = Engine(setup.index, setup.cache, setup.options, asking)
+    queue = RequestQueue(setup.options.working, setup.options.waiting)
+    evaluations = Evaluations(engine, setup.datasets, setup.images) if setup.datasets else None
+    return Server(
+        engine,
+        queue,
+        RequestQueue(SHOWING, WAITING_TO_SHOW),
+        Metrics(lambda: len(engine.index), lambda: queue.taken),
+        evaluations,
+        setup.token,
+        setup.additions,
+        setup.replicas,
+    )
 
 
 async def show_page() -> Response:
@@ -111,7 +98,7 @@ async def show_page() -> Response:
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
-class Guarding:
+class SecurityHeaders:
     """Puts the headers on every answer that keep a browser from running what is not the page's."""
 
     def __init__(self, app: ASGIApp) -> None:

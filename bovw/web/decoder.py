@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import cv2
 
-from bovw.compute.isolation import Casualty, Crew
+from bovw.compute.isolation import Failure, IsolatedPool
 from bovw.errors import ImageError
-from bovw.features.sift import describe
-from bovw.images.decode import read_picture
+from bovw.features import describer_of
+from bovw.images import read_picture
 from bovw.options import FeatureOptions
 from bovw.records import Features
 
@@ -30,7 +30,7 @@ class Reader:
     """
 
     def __init__(self, jobs: int, limit: float) -> None:
-        self._crew: Crew[Callable[[], Any], Any] = Crew(_call, jobs, limit)
+        self._crew: IsolatedPool[Callable[[], Any], Any] = IsolatedPool(_call, jobs, limit)
         self._jobs = jobs
 
     def start(self) -> None:
@@ -52,7 +52,7 @@ class Reader:
 
     def _run(self, work: Callable[[], R]) -> R:
         result = self._crew.run(work)
-        if isinstance(result, Casualty):
+        if isinstance(result, Failure):
             raise ImageError(result.reason)
         answer: R = result
         return answer
@@ -63,7 +63,8 @@ def _call(work: Callable[[], R]) -> R:
 
 
 def _describe(path: Path, options: FeatureOptions) -> Features:
-    return describe(read_picture(path, options.max_size, max_pixels=MOST_PIXELS), options)
+    picture = read_picture(path, options.max_size, max_pixels=MOST_PIXELS)
+    return describer_of(options).describe(picture)
 
 
 def _shrink(path: Path, side: int) -> tuple[bytes, int, int]:

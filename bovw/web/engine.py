@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bovw.compute.parallel import available_jobs
+from bovw.compute.threads import available_jobs
 from bovw.errors import BovwError, ImageError, QueryError
-from bovw.images.decode import check_region
+from bovw.images import check_region
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box, Features, Hit
@@ -100,7 +100,7 @@ class Engine:
             if self._searcher.index.outdated():
                 self._searcher = self._asking(Index.open(self._searcher.index.folder))
             current = self._searcher
-        return current.asking(options)
+        return current.with_options(options)
 
     @property
     def index(self) -> Index:
@@ -161,9 +161,8 @@ class Engine:
         described = time.perf_counter()
         part, box = _cut(features, region)
         searcher = self.searcher(options)
-        hits = searcher.search_features(part, box, topk)
+        hits, missing = searcher.find(part, box, topk)
         seconds = described - start, time.perf_counter() - described
-        missing = sorted(searcher.missing)
         return Answer(source, features, searcher.index, hits, missing, *seconds)
 
     def compare(

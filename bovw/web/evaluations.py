@@ -139,8 +139,9 @@ class Evaluations:
             searcher = self._engine.searcher(run.options)
             progress = partial(self._count, run)
             measured = evaluate(dataset, self.images, searcher, progress=progress)
-            if searcher.missing:
-                names = ", ".join(sorted(searcher.missing))
+            missing = {shard for outcome in measured.outcomes for shard in outcome.missing}
+            if missing:
+                names = ", ".join(sorted(missing))
                 raise UnansweredError(f"{names} did not answer: try again")
             run.figures = {setting: _figures(measured, setting) for setting in dataset.settings}
             aps = {setting: measured.precisions(setting) for setting in dataset.settings}

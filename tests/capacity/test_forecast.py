@@ -30,7 +30,8 @@ from bovw.demo.scenes import Collection
 from bovw.errors import BovwError
 from bovw.images.find import find_images
 from bovw.index import Index
-from bovw.search.searcher import MOST_POSTINGS, Searcher
+from bovw.search.question import MOST_POSTINGS
+from bovw.search.searcher import Searcher
 
 COSTS = Costs()
 # Where nothing but features has bytes.

@@ -20,10 +20,11 @@ from bovw.demo.scenes import Collection
 from bovw.errors import BovwError, UsageError
 from bovw.images.find import find_images
 from bovw.index import Index
-from bovw.index.sharded import parts_of
+from bovw.index.manifest import parts_of
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.ingest.training import build_vocabulary
-from bovw.ingest.worker import check_workers, introduce
+from bovw.ingest.worker import check_handshakes, handshake
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
@@ -87,13 +88,13 @@ def build(
     build_index(
         find_images([photos]),
         folder,
-        vocabulary,
-        options,
-        progress=progress,
-        on_skip=lambda name, reason: skipped.append(f"{name}: {reason}"),
-        ingest=IngestOptions(batch=6, limit=30),
-        cluster=cluster,
-        shards=shards,
+        Recipe(vocabulary, features=options, shards=shards),
+        Run(
+            progress=progress,
+            on_skip=lambda name, reason: skipped.append(f"{name}: {reason}"),
+            options=IngestOptions(batch=6, limit=30),
+            workers=cluster,
+        ),
     )
     return skipped
 
@@ -147,9 +148,9 @@ def test_a_vocabulary_is_the_same(
     feature_options: FeatureOptions,
 ) -> None:
     images, options = find_images([photos]), VocabularyOptions(words=1100, rounds=1)
-    here = build_vocabulary(images, feature_options, options, jobs=1)
+    here = build_vocabulary(images, feature_options, options, run=Run(jobs=1))
     cluster = request.getfixturevalue(engine)
-    there = build_vocabulary(images, feature_options, options, cluster=cluster)
+    there = build_vocabulary(images, feature_options, options, run=Run(workers=cluster))
     assert there.fingerprint == here.fingerprint
     assert there.sources.tolist() == here.sources.tolist()
 
@@ -235,15 +236,15 @@ def test_few_items_are_taken_ahead() -> None:
 
 
 def test_workers_have_to_be_as_here(tmp_path: Path) -> None:
-    own = introduce(tmp_path)
-    check_workers([own, own], tmp_path)
+    own = handshake(tmp_path)
+    check_handshakes([own, own], tmp_path)
     for other, reason in (
         (("0.0.9", *own[1:]), "bovw 0.0.9"),
         ((own[0], "3.99", True), "Python 3.99"),
         ((*own[:2], False), "does not see"),
     ):
         with pytest.raises(BovwError, match=reason) as caught:
-            check_workers([own, other], tmp_path)
+            check_handshakes([own, other], tmp_path)
         assert len(str(caught.value).splitlines()) == 1
 
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from bovw.cluster.engines import Cluster, RayCluster
-from bovw.cluster.replicas import Team
+from bovw.cluster.replicas import ShardReplicas
 from bovw.demo.scenes import Collection
 from bovw.errors import FormatError
 from bovw.index import Index, IndexWriter
+from bovw.index.joined import join_shards
+from bovw.index.manifest import parts_of
 from bovw.index.resharding import split_index
-from bovw.index.sharded import parts_of, seal
-from bovw.search.searcher import Searcher
+from bovw.search import Searcher, describe_query
 
 DEADLINE = 20.0
 
@@ -39,16 +40,16 @@ def test_a_team_answers_as_one_index_and_names_who_is_silent(
 ) -> None:
     assert isinstance(on_ray, RayCluster)
     with pytest.raises(FormatError, match="bovw shard"):
-        Team(on_ray, index.folder)
+        ShardReplicas(on_ray, index.folder)
     folder = tmp_path / "shards"
     split_index(index.folder, 2, folder)
     query = collection.root / collection.queries[0].name
-    expected = answer(Searcher(index), query)
-    team = Team(on_ray, folder, deadline=DEADLINE)
+    expected, _ = answer(Searcher(index), query)
+    team = ShardReplicas(on_ray, folder, deadline=DEADLINE)
     try:
         assert team.health() == {"shard-0": True, "shard-1": True}
         shards = Index.open(folder)
-        assert answer(team.searcher(shards), query) == expected
+        assert answer(team.searcher(shards), query) == (expected, [])
         lose_a_replica_under_load(team, shards, query, expected)
         the_index_changes(team, folder, query)
     finally:
@@ -77,30 +78,32 @@ def test_a_lost_replica_is_asked_again_and_a_slow_one_is_not_waited_for(quiet: N
     lost = exceptions.ActorUnavailableError("gone", None)
     replies = {0: [Answer(lost), Answer(lost), Answer("a")], 1: [Answer("b")]}
     asking = {number: partial(list.pop, given, 0) for number, given in replies.items()}
-    assert Team._gather(asking, soon) == {0: "a", 1: "b"}
+    assert ShardReplicas._gather(asking, soon) == {0: "a", 1: "b"}
     assert replies == {0: [], 1: []}
     # In time, or not at all; what another shard was waited for does not count against one.
     slow = Answer(TimeoutError())
-    assert Team._gather({0: lambda: slow, 1: lambda: Answer("b")}, past) == {1: "b"}
+    assert ShardReplicas._gather({0: lambda: slow, 1: lambda: Answer("b")}, past) == {1: "b"}
     assert slow.cancelled
     # What fails every time is not asked again.
     failing = [Answer(FormatError("the index has changed meanwhile"))]
-    assert Team._gather({0: lambda: failing.pop(0)}, soon) == {}
+    assert ShardReplicas._gather({0: lambda: failing.pop(0)}, soon) == {}
 
 
-def lose_a_replica_under_load(team: Team, shards: Index, query: Path, expected: list) -> None:
+def lose_a_replica_under_load(
+    team: ShardReplicas, shards: Index, query: Path, expected: list
+) -> None:
     """No answer is wrong, none is later than the deadline, and the shard comes back."""
     wrong: list[str] = []
     partial, stop = [], threading.Event()
 
     def ask() -> None:
         while not stop.is_set():
-            searcher, start = team.searcher(shards), time.monotonic()
-            found = answer(searcher, query)
+            start = time.monotonic()
+            found, missing = answer(team.searcher(shards), query)
             if time.monotonic() - start > DEADLINE + 5:
                 wrong.append("too late")
-            if searcher.missing:
-                partial.append(searcher.missing)
+            if missing:
+                partial.append(missing)
                 whole = {name: rest for name, *rest in expected}
                 if any(name not in whole for name, *_ in found):
                     wrong.append("not of the index")
@@ -118,13 +121,11 @@ def lose_a_replica_under_load(team: Team, shards: Index, query: Path, expected: 
         client.join()
     assert wrong == []
     deadline = time.monotonic() + 60
-    while (searcher := team.searcher(shards)) and (
-        answer(searcher, query) != expected or searcher.missing
-    ):
+    while answer(team.searcher(shards), query) != (expected, []):
         assert time.monotonic() < deadline, "the shard did not come back"
 
 
-def the_index_changes(team: Team, folder: Path, query: Path) -> None:
+def the_index_changes(team: ShardReplicas, folder: Path, query: Path) -> None:
     """What was opened before is not mixed up with what there is now."""
     before = Index.open(folder)
     part = next(part for part in parts_of(folder) if len(Index.open(part)))
@@ -132,14 +133,16 @@ def the_index_changes(team: Team, folder: Path, query: Path) -> None:
     with IndexWriter.open(part) as writer:
         writer.remove(gone)
         writer.commit()
-    after = seal(folder)
+    after = join_shards(folder)
     assert answer(team.searcher(after), query) == answer(Searcher(after), query)
     with pytest.raises(Exception, match="no shard answers"):
         answer(team.searcher(before), query)
 
 
-def answer(searcher: Searcher, query: Path) -> list[tuple[Any, ...]]:
-    return [(hit.name, hit.score, hit.inliers) for hit in searcher.search(query, None)]
+def answer(searcher: Searcher, query: Path) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Return all hits, and the shards that have not answered."""
+    found = searcher.find(*describe_query(query, options=searcher.feature_options))
+    return [(hit.name, hit.score, hit.inliers) for hit in found.hits], found.missing
 
 
 def kill_replica() -> None:

@@ -136,11 +136,11 @@ def vocab(photos: tuple[bytes, bytes], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(autouse=True)
 def one_job_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what one process does be done in this one, where patches reach it."""
-    guarded = bovw.ingest.build.guarded
+    run_isolated = bovw.ingest.build.run_isolated
 
     def within(function, items, jobs, limit):  # type: ignore[no-untyped-def]
         if jobs > 1:
-            return guarded(function, items, jobs, limit)
+            return run_isolated(function, items, jobs, limit)
         return (function(item) for item in items)
 
     monkeypatch.setattr(bovw.ingest.build, "guarded", within)

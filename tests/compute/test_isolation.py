@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bovw.compute.isolation import Casualty, guarded
+from bovw.compute.isolation import Failure, run_isolated
 from bovw.errors import BovwError
 
 CRASHED = "crashed the process that read it"
@@ -66,9 +66,9 @@ def act(item: tuple[int, str], log: Path) -> int:
 def test_only_the_guilty_are_lost(deeds: str, jobs: int, tmp_path: Path) -> None:
     items = list(enumerate(deeds.split()))
     others = set(multiprocessing.active_children())
-    results = list(guarded(partial(act, log=tmp_path), iter(items), jobs, 1))
+    results = list(run_isolated(partial(act, log=tmp_path), iter(items), jobs, 1))
     assert results == [
-        Casualty(item, REASONS[item[1]]) if item[1] in REASONS else item[0] for item in items
+        Failure(item, REASONS[item[1]]) if item[1] in REASONS else item[0] for item in items
     ]
     for number, deed in items:
         pids = (tmp_path / str(number)).read_text().split()
@@ -94,7 +94,7 @@ def crash_once(item: int, folder: Path) -> list[str]:
 
 def test_a_crash_is_tried_again_alone(tmp_path: Path) -> None:
     items = [1, 2, 0, 3, 4, 5, 6, 7, 8, 9]
-    assert list(guarded(partial(crash_once, folder=tmp_path), items, 2, 20)) == [[]] * 10
+    assert list(run_isolated(partial(crash_once, folder=tmp_path), items, 2, 20)) == [[]] * 10
 
 
 def fail(item: type[Exception] | None) -> None:
@@ -104,7 +104,7 @@ def fail(item: type[Exception] | None) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, EOFError, TimeoutError, BrokenPipeError])
 def test_an_exception_is_raised(error: type[Exception]) -> None:
-    results = guarded(fail, [None, error, None], 2, 20)
+    results = run_isolated(fail, [None, error, None], 2, 20)
     assert next(results) is None
     with pytest.raises(error, match="on purpose") as raised:
         next(results)
@@ -124,13 +124,13 @@ class Deadly:
 
 def test_an_item_that_cannot_arrive_is_lost() -> None:
     deadly = Deadly()
-    assert list(guarded(str, [1, deadly, 2], 2, 20)) == ["1", Casualty(deadly, CRASHED), "2"]
+    assert list(run_isolated(str, [1, deadly, 2], 2, 20)) == ["1", Failure(deadly, CRASHED), "2"]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_workers_that_cannot_start_end_it(jobs: int) -> None:
     with pytest.raises(BovwError, match="a worker process died"):
-        list(guarded(Deadly(), range(100), jobs, 20))
+        list(run_isolated(Deadly(), range(100), jobs, 20))
 
 
 def die_when_idle(item: int) -> int:
@@ -142,7 +142,7 @@ def die_when_idle(item: int) -> int:
 @needs_signals
 def test_a_death_between_items_costs_none() -> None:
     results = []
-    for result in guarded(die_when_idle, range(9), 1, 20):
+    for result in run_isolated(die_when_idle, range(9), 1, 20):
         results.append(result)
         time.sleep(0.2 if len(results) % 4 == 0 else 0)
     assert results == list(range(9))
@@ -157,7 +157,7 @@ def test_items_are_taken_as_needed(jobs: int) -> None:
             taken.append(number)
             yield number
 
-    results = guarded(str, items(), jobs, 20)
+    results = run_isolated(str, items(), jobs, 20)
     assert not taken
     for count in range(10):
         assert next(results) == str(count)
@@ -167,7 +167,7 @@ def test_items_are_taken_as_needed(jobs: int) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_closing_early_stops_the_work(jobs: int) -> None:
-    results = guarded(time.sleep, [0, 60, 60, 60, 60, 60], jobs, 100)
+    results = run_isolated(time.sleep, [0, 60, 60, 60, 60, 60], jobs, 100)
     next(results)
     start = time.monotonic()
     results.close()
@@ -179,11 +179,12 @@ def test_a_script_needs_no_main_guard_and_sees_no_noise(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import ctypes\n"
-        "from bovw.compute.isolation import guarded\n"
+        "from bovw.compute.isolation import run_isolated\n"
         "def crash(item):\n"
         "    return ctypes.string_at(0) if item == 2 else item\n"
-        "print(*(getattr(r, 'reason', r) for r in guarded(crash, range(4), 2, 20)), sep=', ')\n"
-        "early = guarded(lambda item: item, range(100), 2, 20)\n"
+        "results = run_isolated(crash, range(4), 2, 20)\n"
+        "print(*(getattr(r, 'reason', r) for r in results), sep=', ')\n"
+        "early = run_isolated(lambda item: item, range(100), 2, 20)\n"
         "print(next(early))\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)

@@ -29,6 +29,7 @@ from bovw.evaluation.run import evaluate
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.records import Box
@@ -152,7 +153,7 @@ def vocab(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vocabulary trained on the collection itself."""
     folder = tmp_path_factory.mktemp("own") / "vocab"
     images = find_images([mixed.parent / "db"])
-    build_vocabulary(images, FEW, TINY, jobs=1).save(folder)
+    build_vocabulary(images, FEW, TINY, run=Run(jobs=1)).save(folder)
     return folder
 
 
@@ -160,13 +161,18 @@ def vocab(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def independent(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """A vocabulary trained on other pictures than any collection here has."""
     made = write_collection(tmp_path_factory.mktemp("others"), 2, 1, 1, seed=77)
-    return build_vocabulary(find_images([made.database]), FEW, TINY, jobs=1)
+    return build_vocabulary(find_images([made.database]), FEW, TINY, run=Run(jobs=1))
 
 
 @pytest.fixture(scope="module")
 def indexed(mixed: Path, vocab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("indexed") / "index"
-    build_index(find_images([mixed.parent / "db"]), folder, Vocabulary.load(vocab), FEW, jobs=1)
+    build_index(
+        find_images([mixed.parent / "db"]),
+        folder,
+        Recipe(Vocabulary.load(vocab), features=FEW),
+        Run(jobs=1),
+    )
     return folder
 
 
@@ -330,9 +336,11 @@ def test_a_vocabulary_of_one_of_the_images_is_own(
     (tmp_path / "other names" / "y.jpg").write_bytes(
         cv2.imencode(".jpg", draw_scene(500))[1].tobytes()
     )
-    vocabulary = build_vocabulary(find_images([tmp_path / "other names"]), FEW, TINY, jobs=1)
+    vocabulary = build_vocabulary(
+        find_images([tmp_path / "other names"]), FEW, TINY, run=Run(jobs=1)
+    )
     images = find_images([mixed.parent / "db"])
-    index = build_index(images, tmp_path / "index", vocabulary, FEW, jobs=1)
+    index = build_index(images, tmp_path / "index", Recipe(vocabulary, features=FEW), Run(jobs=1))
     evaluation = evaluate(load(str(mixed), mixed.parent), mixed.parent, Searcher(index))
     assert evaluation.vocabulary_source == ("own", 1)
 
@@ -506,7 +514,7 @@ def indexed_with(vocabulary: Vocabulary, dataset: Dataset, images: Path, folder:
     from bovw.evaluation.database import database_files
 
     files = database_files(dataset, images)
-    return Searcher(build_index(files, folder, vocabulary, FEW, jobs=1))
+    return Searcher(build_index(files, folder, Recipe(vocabulary, features=FEW), Run(jobs=1)))
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from bovw.demo.scenes import Collection
-from bovw.features.sift import describe, spread
-from bovw.images.decode import Picture, read_picture
+from bovw.features import describer_of
+from bovw.features.select import rank_features
+from bovw.images.decode import read_picture
 from bovw.options import FeatureOptions
-from bovw.records import Features
+from bovw.records import Features, Picture
 
 OPTIONS = FeatureOptions(max_features=500)
 UPRIGHT = replace(OPTIONS, upright=True)
@@ -38,14 +39,16 @@ def shared(first: Features, second: Features) -> float:
 
 
 def test_upright_features_have_no_angle_and_one_place_each(picture: Picture) -> None:
-    features = describe(picture, UPRIGHT)
+    features = describer_of(UPRIGHT).describe(picture)
     assert 100 < len(features) <= 500
     assert (features.keypoints[:, 3] == 0).all()
     assert len(np.unique(features.keypoints[:, :3], axis=0)) == len(features)
 
 
 def test_upright_features_lie_where_the_others_do(picture: Picture) -> None:
-    all_of_them = [describe(picture, FeatureOptions(upright=upright)) for upright in (False, True)]
+    all_of_them = [
+        describer_of(FeatureOptions(upright=upright)).describe(picture) for upright in (False, True)
+    ]
     turning, upright = ({tuple(k) for k in f.keypoints[:, :3].tolist()} for f in all_of_them)
     assert turning == upright
 
@@ -62,7 +65,7 @@ def test_features_are_spread_over_cells() -> None:
     sums = [0, *(2 * i + 50 for i in range(1, 100)), *(100 + i + 1 + i for i in range(50))]
     expected = sorted(np.argsort(sums, kind="stable")[:60])
     order = rng.permutation(150)
-    kept = order[np.sort(spread(keypoints[order], strengths[order])[:60])]
+    kept = order[np.sort(rank_features(keypoints[order], strengths[order])[:60])]
     assert sorted(kept) == expected
     assert 15 < sum(row >= 100 for row in kept) < 45, "some of both"
 
@@ -70,12 +73,14 @@ def test_features_are_spread_over_cells() -> None:
 def test_all_are_kept_where_there_are_no_more() -> None:
     keypoints = np.zeros((3, 4), np.float32)
     strengths = np.zeros(3, np.float32)
-    assert sorted(spread(keypoints, strengths).tolist()) == [0, 1, 2]
-    assert spread(keypoints[:0], strengths[:0]).tolist() == []
+    assert sorted(rank_features(keypoints, strengths).tolist()) == [0, 1, 2]
+    assert rank_features(keypoints[:0], strengths[:0]).tolist() == []
 
 
 def test_fewer_features_lie_all_over_the_picture(picture: Picture) -> None:
-    every, few = (describe(picture, FeatureOptions(max_features=n)) for n in (4000, 300))
+    every, few = (
+        describer_of(FeatureOptions(max_features=n)).describe(picture) for n in (4000, 300)
+    )
     rows = {tuple(row) for row in every.keypoints.tolist()}
     assert len(few) == 300 and rows >= {tuple(row) for row in few.keypoints.tolist()}
     left = (few.keypoints[:, 0] < picture.width / 2).mean()
@@ -84,18 +89,22 @@ def test_fewer_features_lie_all_over_the_picture(picture: Picture) -> None:
 
 def test_upright_features_do_not_turn_with_the_picture(picture: Picture) -> None:
     other = turned(picture)
-    assert shared(describe(picture, OPTIONS), describe(other, OPTIONS)) > 0.6
-    assert shared(describe(picture, UPRIGHT), describe(other, UPRIGHT)) < 0.3
+    assert (
+        shared(describer_of(OPTIONS).describe(picture), describer_of(OPTIONS).describe(other)) > 0.6
+    )
+    assert (
+        shared(describer_of(UPRIGHT).describe(picture), describer_of(UPRIGHT).describe(other)) < 0.3
+    )
 
 
 @pytest.mark.parametrize("options", [OPTIONS, UPRIGHT])
 def test_a_blank_picture_has_none(picture: Picture, options: FeatureOptions) -> None:
     blank = replace(picture, pixels=np.full_like(picture.pixels, 128))
-    features = describe(blank, options)
+    features = describer_of(options).describe(blank)
     assert (features.keypoints.shape, features.descriptors.shape) == ((0, 4), (0, 128))
 
 
 @pytest.mark.parametrize("options", [OPTIONS, UPRIGHT])
 def test_no_more_than_asked(picture: Picture, options: FeatureOptions) -> None:
-    few = describe(picture, replace(options, max_features=50))
+    few = describer_of(replace(options, max_features=50)).describe(picture)
     assert 0 < len(few) <= 50

@@ -22,9 +22,10 @@ from PIL import Image
 
 from bovw.errors import BovwError, ImageError, QueryError, UsageError
 from bovw.images import decode
-from bovw.images.decode import Picture, check_region, read_picture
+from bovw.images.decode import read_picture
 from bovw.images.find import find_images, sha256
-from bovw.records import Box
+from bovw.images.region import check_region
+from bovw.records import Box, Picture
 
 SAVED_AS = {
     "jpg": {"format": "JPEG", "quality": 95},

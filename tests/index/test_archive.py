@@ -24,7 +24,7 @@ from bovw.errors import BovwError, FormatError, NewerFormatError, UsageError
 from bovw.index import IndexWriter, lock
 from bovw.index.archive import export_index, import_index
 from bovw.index.catalog import FILE, FORMAT, Catalog
-from bovw.index.snapshot import Index
+from bovw.index.index import Index
 
 Members = dict[str, bytes]
 
@@ -374,7 +374,7 @@ def test_a_made_up_catalog_is_refused(
     with catalog.transaction():
         meta = {k: v for k, v in catalog.meta.items() if k != "digest"}
         catalog.put_meta(meta | {key: place} | ({"graph_files": {}} if key == "graph" else {}))
-        catalog.seal()
+        catalog.write_digest()
     catalog.close()
     changed = members | {FILE: (index.folder / FILE).read_bytes()}
     refused(packed(tmp_path / "changed.zip", changed), "not the whole archive")

@@ -15,8 +15,9 @@ from bovw.index import Index, IndexWriter
 from bovw.index.archive import import_index
 from bovw.index.integrity import find_problems
 from bovw.index.segment import postings_of
-from bovw.records import Box
-from bovw.search.searcher import Searcher
+from bovw.options import SearchOptions
+from bovw.records import Box, WordQuery
+from bovw.search import LocalQuestion
 
 ARCHIVES = sorted((Path(__file__).parents[1] / "data").glob("format-*.bovw"))
 
@@ -68,20 +69,16 @@ def test_it_can_be_updated(frozen: Index) -> None:
 
 
 def found_in(index: Index) -> dict[str, tuple[str, float, int]]:
-    searcher = Searcher(index)
     found = {}
     for image in np.flatnonzero(index.statistics.live).tolist():
         ((segment, number, postings),) = postings_of(index.segments, np.array([image], np.int32))
         words = segment.words(postings)
-        scores = searcher.score(words)
-        other = next(i for i in searcher.rank(scores).images.tolist() if i != image)
-        ranking = searcher.rank(scores, 7)
         width, height = segment.sizes[number].tolist()
-        region = Box(0, 0, width, height)
         keypoints = segment.keypoints(postings, number).astype(np.float32)
-        verified = {
-            v.image: v.inliers for v in searcher.verify(keypoints, words, region, ranking.images)
-        }
-        score = round(float(scores[other]), 3)
+        query = WordQuery(keypoints, words, Box(0, 0, width, height))
+        question = LocalQuestion(index, query, SearchOptions())
+        other = next(i for i in question.rank(None).images.tolist() if i != image)
+        verified = {v.image: v.evidence.inliers for v in question.verify(question.rank(7).images)}
+        score = round(float(question.all_scores[other]), 3)
         found[index.names[image]] = (index.names[other], score, verified.get(other, 0))
     return found

@@ -19,16 +19,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bovw.compute.jit import read_only
 from bovw.compute.kernels import decode_images, encode_images
 from bovw.errors import FormatError
-from bovw.index import Index, IndexWriter, writer
+from bovw.index import Index, IndexWriter, merging
+from bovw.index import writer as index_writer
+from bovw.index.building import SegmentBuilder, merge, quantise
 from bovw.index.catalog import FILE, FORMAT, Catalog, ImageRow
 from bovw.index.graph import Graph
 from bovw.index.integrity import find_problems
 from bovw.index.names import Names
-from bovw.index.segment import Gathering, Segment, merge, postings_of, quantise
+from bovw.index.segment import Segment, postings_of
 from bovw.index.statistics import Counts, Statistics
-from bovw.records import Features, Words
+from bovw.records import Bytes, Features, InvertedFile, Longs, Words
 
 WORDS = 30
 ODD_NAMES = (
@@ -39,8 +42,8 @@ ODD_NAMES = (
     "not utf-8 \udcff\udc80.jpg",
     "50% #1? & more.jpg",
 )
-ARRAYS = tuple(f"{name}.npy" for name in Segment.LAYOUT)
-STATISTICS = tuple(f"{name}.npy" for name in Statistics.LAYOUT)
+ARRAYS = tuple(f"{name}.npy" for name in Segment.declared())
+STATISTICS = tuple(f"{name}.npy" for name in Statistics.declared())
 
 
 def random_features(rng: np.random.Generator, count: int, size: tuple[int, int]) -> Features:
@@ -64,7 +67,7 @@ def random_images(count: int, seed: int = 0) -> list[tuple[Features, Words]]:
 
 
 def gathered(images: Sequence[tuple[Features, Words]]) -> Segment:
-    gathering = Gathering(WORDS, 128)
+    gathering = SegmentBuilder(WORDS, 128)
     for features, words in images:
         gathering.add(features, words.ids[:, 0], words.signatures[:, 0])
     return gathering.segment()
@@ -106,7 +109,7 @@ def test_geometry_comes_back_within_its_steps(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     features = random_features(rng, 500, size)
     ids = np.zeros(500, np.int32)
-    gathering = Gathering(1, 128)
+    gathering = SegmentBuilder(1, 128)
     gathering.add(features, ids, np.zeros((500, 2), np.uint64))
     stored = gathering.segment().keypoints(np.arange(500), 0)
     assert np.abs(stored[:, :2] - features.keypoints[:, :2]).max() <= 0.6 * max(size) / 65_535
@@ -119,7 +122,7 @@ def test_geometry_comes_back_within_its_steps(size: tuple[int, int]) -> None:
 def test_geometry_at_the_limits() -> None:
     keypoints = [[-0.5, -0.5, 1e-9, 360], [639.5, 479.5, 5000, 0], [-9, 900, 0, 359.9]]
     features = Features(np.array(keypoints, np.float32), np.zeros((3, 128), np.uint8), 640, 480)
-    positions, frames = quantise(features)
+    positions, frames = quantise(features).values()
     assert positions.tolist() == [[0, 0], [65_535, 49_151], [0, 65_535]]
     assert frames.tolist() == [[0, 0], [255, 0], [0, 0]]
 
@@ -128,7 +131,7 @@ def test_segment_agrees_with_a_dictionary_of_lists() -> None:
     images = random_images(12)
     postings = defaultdict(list)
     for number, (features, words) in enumerate(images):
-        positions, frames = quantise(features)
+        positions, frames = quantise(features).values()
         for i, word in enumerate(words.ids[:, 0].tolist()):
             row = (number, *words.signatures[i, 0], *positions[i], *frames[i])
             postings[word].append([int(value) for value in row])
@@ -151,7 +154,7 @@ def test_image_numbers_survive_their_encoding(lists: list[list[int]]) -> None:
     images = np.array([image for own in lists for image in sorted(own)], np.int32)
     offsets = np.cumsum([0, *map(len, lists)])
     gaps, places = encode_images(offsets, images)
-    assert decode_images(offsets, places, gaps, 2**31 - 1).tolist() == images.tolist()
+    assert decode_images(lists_of(offsets, places, gaps, 2**31 - 1)).tolist() == images.tolist()
     expected = []
     for own in lists:
         for before, image in pairwise([0, *sorted(own)]):
@@ -162,7 +165,14 @@ def test_image_numbers_survive_their_encoding(lists: list[list[int]]) -> None:
             expected.append(gap)
     assert gaps.tolist() == expected
     if len(images):
-        assert decode_images(offsets, places, gaps, int(images.max())).shape == (0,)
+        below = lists_of(offsets, places, gaps, int(images.max()))
+        assert decode_images(below).shape == (0,)
+
+
+def lists_of(offsets: Longs, places: Longs, gaps: Bytes, images: int) -> InvertedFile:
+    """Return lists whose postings have neither signatures nor frames."""
+    columns = offsets, places, gaps, np.empty((0, 1), np.uint64), np.empty((0, 2), np.uint8)
+    return InvertedFile(*(read_only(column) for column in columns), images)
 
 
 def test_the_postings_of_images_are_found() -> None:
@@ -188,7 +198,7 @@ def test_segment_on_disk_is_the_same(tmp_path: Path) -> None:
     segment = gathered(random_images(5))
     segment.save(tmp_path / "1")
     opened = Segment.open(tmp_path / "1")
-    for name in Segment.LAYOUT:
+    for name in Segment.declared():
         first, second = getattr(segment, name), getattr(opened, name)
         assert first.dtype == second.dtype
         assert np.array_equal(first, second)
@@ -232,7 +242,7 @@ def test_statistics_agree_with_their_formulas() -> None:
 def test_statistics_do_not_depend_on_segments() -> None:
     images = random_images(20)
     whole, parts = statistics_of(images), statistics_of(images[:9], images[9:])
-    for name in Statistics.LAYOUT:
+    for name in Statistics.declared():
         assert getattr(whole, name).tobytes() == getattr(parts, name).tobytes()
 
 
@@ -260,7 +270,7 @@ def test_merging_is_gathering_what_is_live() -> None:
         parts = [slice(0, 7), slice(7, 8), slice(8, 20)]
         merged = merge([gathered(images[part]) for part in parts], [live[part] for part in parts])
         left = gathered([image for image, own in zip(images, live, strict=True) if own])
-        for name in Segment.LAYOUT:
+        for name in Segment.declared():
             first, second = getattr(merged, name), getattr(left, name)
             assert first.dtype == second.dtype
             assert np.array_equal(first, second)
@@ -357,11 +367,11 @@ STEPS: dict[str, tuple[object, str]] = {
     "statistics": (Statistics, "save"),
     "names": (Names, "save"),
     "file": (os, "fsync"),
-    "folder": (writer, "sync_folder"),
+    "folder": (index_writer, "sync_folder"),
     "meta": (Catalog, "put_meta"),
     "segments": (Catalog, "put_segments"),
     "images": (Catalog, "put_images"),
-    "seal": (Catalog, "seal"),
+    "seal": (Catalog, "write_digest"),
 }
 
 
@@ -487,7 +497,7 @@ def test_segments_of_one_commit_become_one(tmp_path: Path) -> None:
             rows = [row_of(f"{start}-{i}.jpg", len(f)) for i, (f, _) in enumerate(own)]
             opened.adopt(gathered(own), rows)
         opened.commit()
-        assert len(opened._segments) == 1
+        assert len(opened._segments.states) == 1
     assert len(Index.open(tmp_path / "index").names) == 31
     assert find_problems(tmp_path / "index") == []
 
@@ -502,7 +512,7 @@ def test_segments_stay_few_and_of_live_images(tmp_path: Path) -> None:
             if rng.random() < 0.3:
                 opened.remove(sorted(opened.rows)[rng.integers(len(opened.rows))])
             opened.commit()
-            assert len(opened._segments) <= 2 + math.log(count, 4)
+            assert len(opened._segments.states) <= 2 + math.log(count, 4)
     index = Index.open(tmp_path / "index")
     assert index.removed <= 0.5 * sum(row.features for row in index.segment_rows)
     fresh = tmp_path / "fresh"
@@ -539,7 +549,7 @@ def test_a_posting_is_rewritten_seldom(tmp_path: Path, monkeypatch: pytest.Monke
                 random_words(rng, 5),
             )
             opened.commit()
-            assert len(opened._segments) <= 2 + math.log(count, 4)
+            assert len(opened._segments.states) <= 2 + math.log(count, 4)
             assert sum(written) <= 5 * count * (1 + 2 * math.log2(count))
 
 
@@ -646,12 +656,12 @@ def test_the_same_images_give_the_same_files(folder: Path, tmp_path: Path) -> No
 def test_many_segments_hold_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"{n}.jpg" for n in range(20)]
     whole = written(tmp_path / "whole", names)
-    monkeypatch.setattr(writer, "SEGMENT_FEATURES", 50)
+    monkeypatch.setattr(merging, "SEGMENT_FEATURES", 50)
     parts = written(tmp_path / "parts", names)
     assert len(parts.segments) > 4
     assert list(parts.names) == list(whole.names)
     assert parts.features == whole.features
-    for name in Statistics.LAYOUT:
+    for name in Statistics.declared():
         first, second = getattr(parts.statistics, name), getattr(whole.statistics, name)
         assert first.tobytes() == second.tobytes()
     assert (

@@ -16,20 +16,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bovw.cli import cli
-from bovw.cluster.shard_search import Part, ScatteredSearcher
+from bovw.cluster.shard_search import ShardBackend, ShardSearcher
 from bovw.demo.scenes import Collection
 from bovw.errors import BovwError, FormatError, UnansweredError
 from bovw.images.find import find_images
 from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
-from bovw.index.integrity import find_problems, repair_index
+from bovw.index.editing import edit_index
+from bovw.index.integrity import find_problems
+from bovw.index.joined import join_shards
+from bovw.index.manifest import MANIFEST, parts_of, read_manifest, shard_of
 from bovw.index.resharding import split_index
-from bovw.index.sharded import MANIFEST, changing, parts_of, read_shards, seal, shard_of
 from bovw.ingest.build import build_index
 from bovw.ingest.link import link_images
+from bovw.ingest.repair import repair_index
+from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions, SearchOptions
-from bovw.records import Box, Features, Hit, Words
-from bovw.search.searcher import Searcher
+from bovw.records import Box, Features, Hit, WordQuery, Words
+from bovw.search import Found, Searcher, describe_query
+from bovw.search.question import LocalBackend
 
 
 def answers(index: Index, collection: Collection, options: SearchOptions) -> list[tuple]:
@@ -67,7 +72,7 @@ def test_answers_are_those_of_the_one_index(
 
 def test_the_graph_goes_along(index_folder: Path, collection: Collection, tmp_path: Path) -> None:
     shutil.copytree(index_folder, tmp_path / "one")
-    link_images(tmp_path / "one", jobs=1)
+    link_images(tmp_path / "one", Run(jobs=1))
     linked, plain = Index.open(tmp_path / "one"), Index.open(index_folder)
     sharded = split_index(tmp_path / "one", 3, tmp_path / "shards")
     assert sharded.graph is not None
@@ -75,7 +80,7 @@ def test_the_graph_goes_along(index_folder: Path, collection: Collection, tmp_pa
     assert answers(sharded, collection, WAYS[0]) == expected
     assert answers(plain, collection, WAYS[0]) != expected
     # It stays while images have the numbers that it is made of.
-    with changing(sharded.folder) as writers:
+    with edit_index(sharded.folder) as writers:
         number = shard_of(linked.names[0], len(writers))
         row = writers[number].rows[linked.names[0]]
         writers[number].rename(row.name, replace(row, mtime=(row.mtime or 0) + 1))
@@ -84,7 +89,7 @@ def test_the_graph_goes_along(index_folder: Path, collection: Collection, tmp_pa
     renamed = Index.open(sharded.folder)
     assert renamed.meta["digest"] != sharded.meta["digest"]
     assert answers(renamed, collection, WAYS[0]) == expected
-    with changing(sharded.folder) as writers:
+    with edit_index(sharded.folder) as writers:
         writers[number].remove(row.name)
         for writer in writers:
             writer.commit()
@@ -98,16 +103,18 @@ def test_shards_are_built_and_brought_up_to_date(
     shutil.copytree(collection.database, photos)
     files = find_images([photos])
     vocabulary = Searcher(index).vocabulary
-    built = build_index(files[:-3], folder, vocabulary, feature_options, jobs=1, shards=4)
-    assert read_shards(folder)["shards"] == [f"shard-{n}" for n in range(4)]
+    built = build_index(
+        files[:-3], folder, Recipe(vocabulary, features=feature_options, shards=4), Run(jobs=1)
+    )
+    assert read_manifest(folder)["shards"] == [f"shard-{n}" for n in range(4)]
     assert len(built) == len(files) - 3
-    built = build_index(files, folder, jobs=1)
+    built = build_index(files, folder, run=Run(jobs=1))
     found = [replace_path(a) for a in answers(built, collection, WAYS[0])]
     assert found == [replace_path(a) for a in answers(index, collection, WAYS[0])]
-    fewer = build_index(files[2:], folder, jobs=1)
+    fewer = build_index(files[2:], folder, run=Run(jobs=1))
     assert len(fewer) == len(files) - 2
     with pytest.raises(FormatError, match="has 4 shards and not 5"):
-        build_index(files, folder, jobs=1, shards=5)
+        build_index(files, folder, Recipe(shards=5), Run(jobs=1))
 
 
 def replace_path(answer: tuple) -> tuple:
@@ -128,9 +135,10 @@ def test_a_shard_that_changed_alone_is_counted_anew(
             writer.remove(gone)
             writer.commit()
     assert before.outdated()
-    for opened in (Index.open(folder), seal(folder)):
-        expected = answers(Index.open(one), collection, WAYS[0])
-        assert answers(opened, collection, WAYS[0]) == expected
+    expected = answers(Index.open(one), collection, WAYS[0])
+    assert answers(Index.open(folder), collection, WAYS[0]) == expected
+    join_shards(folder)
+    assert answers(Index.open(folder), collection, WAYS[0]) == expected
     assert not Index.open(folder).outdated()
     # What was opened before goes on with what there was.
     assert answers(before, collection, WAYS[0]) == answers(index, collection, WAYS[0])
@@ -177,7 +185,9 @@ def test_shards_of_another_vocabulary_are_told(
     split_index(index.folder, 2, folder)
     shutil.rmtree(folder / "shard-1")
     files = find_images([collection.database / "scene_00"])
-    build_index(files, folder / "shard-1", features=FeatureOptions(max_features=200), jobs=1)
+    build_index(
+        files, folder / "shard-1", Recipe(features=FeatureOptions(max_features=200)), Run(jobs=1)
+    )
     with pytest.raises(FormatError, match="made with other"):
         Index.open(folder)
 
@@ -251,15 +261,19 @@ def test_a_damaged_shard_is_repaired(index: Index, tmp_path: Path) -> None:
 # Shards that answer one by one
 
 
+def find(searcher: Searcher, path: Path, topk: int | None = None) -> Found:
+    return searcher.find(*describe_query(path, options=searcher.feature_options), topk)
+
+
 def scattered(folder: Path, options: SearchOptions, silent: set[int] = frozenset()):
     """Return a searcher whose parts answer in this process, but for the silent ones."""
     shards = Index.open(folder)
-    parts = [Part(shards, number) for number in range(len(shards.parts))]
+    parts = [ShardSearcher(shards, number) for number in range(len(shards.parts))]
 
     def scatter(method: str, asked: Mapping[int, tuple], seconds: float) -> dict[int, object]:
         return {n: getattr(parts[n], method)(*a) for n, a in asked.items() if n not in silent}
 
-    return ScatteredSearcher(shards, options, scatter)
+    return Searcher(shards, options, ShardBackend(scatter))
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7])
@@ -269,20 +283,18 @@ def test_parts_together_answer_as_one(
     split_index(index.folder, count, tmp_path / "shards")
     for options in WAYS:
         searcher = scattered(tmp_path / "shards", options)
-        found = [
-            comparable(hit)
-            for query in collection.queries
-            for hit in searcher.search(collection.root / query.name, None)
-        ]
-        assert found == answers(index, collection, options)
-        assert searcher.missing == set()
+        found = [find(searcher, collection.root / query.name) for query in collection.queries]
+        assert [comparable(hit) for one in found for hit in one.hits] == answers(
+            index, collection, options
+        )
+        assert not any(one.missing for one in found)
 
 
 def test_parts_know_their_neighbours(
     index_folder: Path, collection: Collection, tmp_path: Path
 ) -> None:
     shutil.copytree(index_folder, tmp_path / "one")
-    link_images(tmp_path / "one", jobs=1)
+    link_images(tmp_path / "one", Run(jobs=1))
     split_index(tmp_path / "one", 3, tmp_path / "shards")
     expected = Searcher(Index.open(tmp_path / "one"))
     searcher = scattered(tmp_path / "shards", SearchOptions())
@@ -300,9 +312,9 @@ def test_a_silent_part_is_named_and_its_images_are_left_out(
     silent = next(n for n, part in enumerate(parts_of(folder)) if len(Index.open(part)))
     gone = {row.name for row in Index.open(parts_of(folder)[silent]).images()}
     searcher = scattered(folder, SearchOptions(), {silent})
-    hits = searcher.search(collection.root / collection.queries[0].name, None)
+    hits, missing = find(searcher, collection.root / collection.queries[0].name)
     assert {hit.name for hit in hits} == set(index.names) - gone
-    assert searcher.missing == {f"shard-{silent}"}
+    assert missing == [f"shard-{silent}"]
     with pytest.raises(UnansweredError, match="no shard answers"):
         deaf = scattered(folder, SearchOptions(), {0, 1, 2})
         deaf.search(collection.root / collection.queries[0].name)
@@ -313,7 +325,7 @@ def test_parts_that_fall_silent_leave_the_first_ranking(
 ) -> None:
     folder = tmp_path / "shards"
     shards = split_index(index.folder, 3, folder)
-    parts = [Part(shards, number) for number in range(3)]
+    parts = [ShardSearcher(shards, number) for number in range(3)]
 
     def scatter(method: str, asked: Mapping[int, tuple], seconds: float) -> dict[int, object]:
         heard = method in answering and not (method == "rank" and calls.count("rank") > 0)
@@ -325,11 +337,11 @@ def test_parts_that_fall_silent_leave_the_first_ranking(
     for answering in ({"rank"}, {"rank", "verify"}):
         for expand in (0, 30):
             calls: list[str] = []
-            searcher = ScatteredSearcher(shards, SearchOptions(expand=expand), scatter)
-            hits = searcher.search(query, 5)
+            searcher = Searcher(shards, SearchOptions(expand=expand), ShardBackend(scatter))
+            hits, missing = find(searcher, query, 5)
             # Without expansion, nothing more has to be asked.
-            silent = {"shard-0", "shard-1", "shard-2"} if expand or len(answering) == 1 else set()
-            assert len(hits) == 5 and searcher.missing == silent
+            silent = ["shard-0", "shard-1", "shard-2"] if expand or len(answering) == 1 else []
+            assert len(hits) == 5 and missing == silent
             if answering == {"rank"}:
                 assert [hit.name for hit in hits] == [hit.name for hit in plain]
 
@@ -361,11 +373,11 @@ def test_any_shards_answer_as_one(data: st.DataObject) -> None:
             writer.commit()
         one, shards = Index.open(folder), split_index(folder, count, Path(place) / "shards")
         features, own = drawn(rng, words, 6)
-        region = Box(0, 0, 100, 100)
+        query = WordQuery(features.keypoints, own, Box(0, 0, 100, 100))
         for scoring in ("hamming", "tfidf", "asmk"):
             options = SearchOptions(scoring=scoring, min_inliers=1, expand=3)
-            whole = Searcher(one, options).question(features.keypoints, own, region)
-            parts = scattered(shards.folder, options).question(features.keypoints, own, region)
+            whole = LocalBackend().ask(one, query, options)
+            parts = scattered(shards.folder, options).backend.ask(shards, query, options)
             ranking, other = whole.rank(None), parts.rank(None)
             same = [one.names[i] for i in ranking.images]
             assert [shards.names[i] for i in other.images] == same

@@ -15,19 +15,20 @@ from bovw.index import Index, IndexWriter
 from bovw.index.graph import FULL_EVIDENCE, NEIGHBOURS, SHARE, Graph
 from bovw.index.integrity import find_problems
 from bovw.ingest.build import build_index
-from bovw.ingest.link import choose, link_images
+from bovw.ingest.link import choose_features, link_images
+from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Features
 from bovw.report.contents import describe_folder
 from bovw.search.searcher import Searcher
-from bovw.verification import Verified
+from bovw.verification import Evidence, Verified
 
 
 @pytest.fixture(scope="module")
 def linked(index_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("linked") / "index"
     shutil.copytree(index_folder, folder)
-    link_images(folder, jobs=1)
+    link_images(folder, Run(jobs=1))
     return folder
 
 
@@ -77,7 +78,7 @@ def test_confirmed_hits_stay_on_top(linked: Path, collection: Collection) -> Non
 
 def test_processes_make_no_difference(linked: Path, tmp_path: Path) -> None:
     shutil.copytree(linked, tmp_path / "index")
-    again = link_images(tmp_path / "index", jobs=2)
+    again = link_images(tmp_path / "index", Run(jobs=2))
     assert np.array_equal(again.neighbours, graph_of(linked).neighbours)
     assert np.array_equal(again.weights, graph_of(linked).weights)
     place = Index.open(tmp_path / "index").meta["graph"]
@@ -103,11 +104,13 @@ def test_a_picture_that_is_gone_has_no_neighbours(
     options = FeatureOptions(**Index.open(index_folder).meta["options"])
     vocabulary = Searcher(Index.open(index_folder)).vocabulary
     files = find_images([tmp_path / "db"])
-    build_index(files, tmp_path / "index", vocabulary, options, jobs=1)
+    build_index(files, tmp_path / "index", Recipe(vocabulary, features=options), Run(jobs=1))
     gone = collection.views[0].name
     (tmp_path / "db" / gone).unlink()
     told: list[str] = []
-    graph = link_images(tmp_path / "index", jobs=1, on_skip=lambda name, why: told.append(name))
+    graph = link_images(
+        tmp_path / "index", Run(jobs=1, on_skip=lambda name, why: told.append(name))
+    )
     assert told == [gone]
     assert (graph.neighbours[Index.open(tmp_path / "index").names.index(gone)] == -1).all()
 
@@ -118,9 +121,9 @@ def test_other_images_are_not_linked(
     shutil.copytree(linked, tmp_path / "index")
     old = Index.open(tmp_path / "index")
     files = find_images([collection.database])
-    again = build_index(files, tmp_path / "index", features=feature_options, jobs=1)
+    again = build_index(files, tmp_path / "index", Recipe(features=feature_options), Run(jobs=1))
     assert again.graph
-    made = build_index(files[:3], tmp_path / "index", features=feature_options, jobs=1)
+    made = build_index(files[:3], tmp_path / "index", Recipe(features=feature_options), Run(jobs=1))
     assert made.graph is None and old.graph
     assert not list((tmp_path / "index" / "graph").iterdir())
 
@@ -133,7 +136,7 @@ def test_nobody_else_writes_meanwhile(
     def write(*_: object) -> None:
         IndexWriter.open(tmp_path / "index")
 
-    monkeypatch.setattr("bovw.ingest.link.in_order", write)
+    monkeypatch.setattr("bovw.ingest.link.map_processes", write)
     with pytest.raises(BovwError, match="is being written by process"):
         link_images(tmp_path / "index")
 
@@ -144,22 +147,22 @@ def test_features_that_confirmed_are_kept_first() -> None:
 
     def saw(*rows: int) -> Verified:
         points = np.hstack([keypoints[list(rows), :2], np.zeros((len(rows), 2))])
-        return Verified(0, np.eye(3), points, 1.0, confirmed=True)
+        return Verified(0, np.eye(3), points, Evidence(len(points), len(points), 1.0, 1))
 
     order = np.array([3, 1, 2, 0, 5, 4])
-    assert choose(features, order, [saw(4, 5), saw(4)], 2).tolist() == [4, 5]
-    assert choose(features, order, [saw(4, 5), saw(4)], 1).tolist() == [4]
-    assert choose(features, order, [saw(4)], 3).tolist() == [1, 3, 4]
-    assert choose(features, order, [], 2).tolist() == [1, 3]
-    assert choose(features, order, [], 9).tolist() == [0, 1, 2, 3, 4, 5]
-    assert choose(features.rows(order[:0]), order[:0], [], 2).tolist() == []
+    assert choose_features(features, order, [saw(4, 5), saw(4)], 2).tolist() == [4, 5]
+    assert choose_features(features, order, [saw(4, 5), saw(4)], 1).tolist() == [4]
+    assert choose_features(features, order, [saw(4)], 3).tolist() == [1, 3, 4]
+    assert choose_features(features, order, [], 2).tolist() == [1, 3]
+    assert choose_features(features, order, [], 9).tolist() == [0, 1, 2, 3, 4, 5]
+    assert choose_features(features.rows(order[:0]), order[:0], [], 2).tolist() == []
 
 
 def test_fewer_features_find_the_views_still(
     index_folder: Path, collection: Collection, tmp_path: Path
 ) -> None:
     shutil.copytree(index_folder, tmp_path / "index")
-    link_images(tmp_path / "index", jobs=1, keep=60)
+    link_images(tmp_path / "index", Run(jobs=1), keep=60)
     index = Index.open(tmp_path / "index")
     assert len(index) == 22 and index.features == 22 * 60
     assert find_problems(index.folder) == []

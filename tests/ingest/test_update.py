@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,18 +13,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bovw.compute.isolation import Casualty
+from bovw.compute.isolation import Failure
 from bovw.demo.scenes import Collection
 from bovw.errors import FormatError, UsageError
 from bovw.images.find import ImageFile, find_images, sha256
-from bovw.index import Index, IndexWriter, writer
+from bovw.index import Index, IndexWriter, merging
 from bovw.index.catalog import FILE, ImageRow
 from bovw.index.graph import Graph
-from bovw.index.integrity import find_leftovers, find_problems, repair_index
+from bovw.index.integrity import find_leftovers, find_problems
 from bovw.ingest import build
 from bovw.ingest.build import build_index
-from bovw.ingest.changes import Plan, below, name_files
+from bovw.ingest.changes import ChangeSet, below, name_files
 from bovw.ingest.encode import Described
+from bovw.ingest.repair import repair_index
+from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions, IngestOptions, SearchOptions
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
@@ -58,16 +60,22 @@ class Updates:
     def __init__(self, photos: Path, vocabulary: Vocabulary) -> None:
         self.photos, self.vocabulary = photos, vocabulary
         self.folder = photos.parent / "index"
-        self.plans: list[Plan] = []
+        self.plans: list[ChangeSet] = []
         self.told: dict[str, str] = {}
 
-    def __call__(self, **options: object) -> Index:
-        given = {"vocabulary": self.vocabulary, "features": FEW, "jobs": 1, **options}
-        images = given.pop("images", None) or find_images([self.photos])
+    def __call__(
+        self,
+        images: Sequence[ImageFile] | None = None,
+        recipe: Recipe | None = None,
+        ingest: IngestOptions = IngestOptions(),
+        may_vanish: Callable[[ImageRow], bool] = lambda row: True,
+    ) -> Index:
+        found = find_images([self.photos]) if images is None else images
+        made_with = recipe or Recipe(self.vocabulary, features=FEW)
         self.told.clear()
-        return build_index(
-            images, self.folder, on_plan=self.plans.append, on_skip=self.told.__setitem__, **given
-        )  # fmt: skip
+        run = Run(jobs=1, on_skip=self.told.__setitem__, options=ingest)
+        on_changes = self.plans.append
+        return build_index(found, self.folder, made_with, run, may_vanish, on_changes)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -102,7 +110,7 @@ def test_what_is_as_before_is_not_opened(update: Updates, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("bovw.ingest.changes.sha256", refuse)
     monkeypatch.setattr(
-        build, "guarded", lambda function, items, jobs, limit: (refuse(i) for i in items)
+        build, "run_isolated", lambda function, items, jobs, limit: (refuse(i) for i in items)
     )
     assert update().files() == before
     assert update.counts == {"same": 3}
@@ -179,10 +187,10 @@ def test_other_words_or_features_are_refused(update: Updates, vocabulary: Vocabu
         vocabulary.words[::-1].copy(), vocabulary.projection, vocabulary.sources
     )  # fmt: skip
     with pytest.raises(FormatError, match="another vocabulary"):
-        update(vocabulary=other)
+        update(recipe=Recipe(other, features=FEW))
     with pytest.raises(FormatError, match="max_features 150 and not 200"):
-        update(features=FeatureOptions(max_size=300, max_features=200))
-    assert update(vocabulary=None, features=None).files() == before
+        update(recipe=Recipe(features=FeatureOptions(max_size=300, max_features=200)))
+    assert update(recipe=Recipe()).files() == before
 
 
 # Images that cannot be used
@@ -223,9 +231,9 @@ def test_a_picture_that_ends_its_process_is_on_record(
 ) -> None:
     def crash(function, items, jobs, limit):  # type: ignore[no-untyped-def]
         for item in items:
-            yield Casualty(item, "took more than 1 s") if item.name == "1.jpg" else function(item)
+            yield Failure(item, "took more than 1 s") if item.name == "1.jpg" else function(item)
 
-    monkeypatch.setattr(build, "guarded", crash)
+    monkeypatch.setattr(build, "run_isolated", crash)
     index = update()
     assert update.told == {"1.jpg": "took more than 1 s"}
     assert len(index) == 2
@@ -241,15 +249,15 @@ def test_a_picture_that_ends_its_process_is_on_record(
 def test_batches_that_were_committed_are_kept(
     update: Updates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guarded = build.guarded
+    run_isolated = build.run_isolated
 
     def stop(function, items, jobs, limit):  # type: ignore[no-untyped-def]
-        for done, answer in enumerate(guarded(function, items, jobs, limit)):
+        for done, answer in enumerate(run_isolated(function, items, jobs, limit)):
             if done == 2:
                 raise KeyboardInterrupt
             yield answer
 
-    monkeypatch.setattr(build, "guarded", stop)
+    monkeypatch.setattr(build, "run_isolated", stop)
     with pytest.raises(KeyboardInterrupt):
         update(ingest=IngestOptions(batch=1))
     monkeypatch.undo()
@@ -263,11 +271,11 @@ def test_words_that_were_trained_are_kept(
 ) -> None:
     monkeypatch.setattr(build, "plan_update", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        build_index(find_images([photos]), tmp_path / "index", features=FEW, jobs=1)
+        build_index(find_images([photos]), tmp_path / "index", Recipe(features=FEW), Run(jobs=1))
     monkeypatch.undo()
     trained = Index.open(tmp_path / "index").meta["fingerprint"]
     assert len(Index.open(tmp_path / "index")) == 0
-    index = build_index(find_images([photos]), tmp_path / "index", jobs=1)
+    index = build_index(find_images([photos]), tmp_path / "index", run=Run(jobs=1))
     assert len(index) == 3 and index.meta["fingerprint"] == trained
 
 
@@ -279,8 +287,10 @@ def test_jobs_and_batches_make_no_difference(
     images = find_images([photos])
     made = {
         (jobs, batch): build_index(
-            images, tmp_path / f"{jobs}-{batch}", vocabulary, FEW, jobs=jobs,
-            ingest=IngestOptions(batch=batch),
+            images,
+            tmp_path / f"{jobs}-{batch}",
+            Recipe(vocabulary, features=FEW),
+            Run(jobs=jobs, options=IngestOptions(batch=batch)),
         )
         for jobs, batch in ((1, 3), (4, 3), (1, 500))
     }  # fmt: skip
@@ -301,7 +311,7 @@ def spoil(path: Path) -> None:
 def test_a_damaged_segment_is_read_again(
     update: Updates, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "MERGE_SHARE", 10)
+    monkeypatch.setattr(merging, "MERGE_SHARE", 10)
     whole = answers(update(), pictures[:3])
     with IndexWriter.open(update.folder) as opened:
         row = opened.rows["1.jpg"]
@@ -412,7 +422,7 @@ class Life(RuleBasedStateMachine):
         self.photos.mkdir()
         self.clock = 10**9
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(build, "guarded", self.once)
+        self.patch.setattr(build, "run_isolated", self.once)
         self.updated = False
 
     def once(self, function, items, jobs, limit):  # type: ignore[no-untyped-def]
@@ -463,10 +473,9 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.usable())
     @rule(batch=st.sampled_from([1, 2, 500]))
     def update(self, batch: int) -> None:
-        build_index(
-            find_images([self.photos]), self.folder, self.vocabulary, FEW, jobs=1,
-            ingest=IngestOptions(batch=batch),
-        )  # fmt: skip
+        recipe = Recipe(self.vocabulary, features=FEW)
+        run = Run(jobs=1, options=IngestOptions(batch=batch))
+        build_index(find_images([self.photos]), self.folder, recipe, run)
         self.updated = True
 
     @precondition(lambda self: self.folder.exists())
@@ -494,7 +503,9 @@ class Life(RuleBasedStateMachine):
     def answers_are_those_of_a_fresh_build(self) -> None:
         with TemporaryDirectory() as fresh:
             images = find_images([self.photos])
-            expected = build_index(images, Path(fresh) / "index", self.vocabulary, FEW, jobs=1)
+            expected = build_index(
+                images, Path(fresh) / "index", Recipe(self.vocabulary, features=FEW), Run(jobs=1)
+            )
             index = Index.open(self.folder)
             assert answers(index, self.pictures[:2]) == answers(expected, self.pictures[:2])
             assert index.statistics.weights.tobytes() == expected.statistics.weights.tobytes()

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bovw.errors import FormatError
-from bovw.index.segment import Gathering, Segment
+from bovw.index.building import SegmentBuilder
+from bovw.index.segment import Segment
 from bovw.index.statistics import Counts, Statistics
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.ranking.kernels import TURNS, vote_by_turn
-from bovw.records import Features, Floats, Words
+from bovw.ranking.kernels import TURNS, Voters, vote_by_turn
+from bovw.records import Features, Floats, InvertedFile, Words
 
 
 class Feature(NamedTuple):
@@ -189,7 +190,7 @@ def as_array(signatures: Sequence[int], bits: int) -> np.ndarray:
 
 
 def segment_of(images: Sequence[Image], bits: int = 64) -> Segment:
-    gathering = Gathering(WORDS, bits)
+    gathering = SegmentBuilder(WORDS, bits)
     for image in images:
         points = np.ones((len(image), 4), np.float32)
         points[:, 3] = [feature.angle * (360 / 256) for feature in image]
@@ -213,7 +214,7 @@ def scores_of(scoring: str, case: Case) -> Floats:
     segments = [segment_of(part, case.bits) for part in parts if part]
     statistics = Statistics.of([Counts.of(s) for s in segments], WORDS)
     words = words_of(case.query, case.bits)
-    return SCORINGS[scoring](words, segments, statistics, case.options)
+    return SCORINGS[scoring](words, [s.inverted_file for s in segments], statistics, case.options)
 
 
 def scores_between(scoring: str, query: Image, images: Sequence[Image]) -> Floats:
@@ -333,7 +334,9 @@ def test_no_words_score_nothing(scoring: str, several: int) -> None:
         np.empty((0, several, 1), np.uint64),
         np.empty(0, np.uint8),
     )
-    scores = SCORINGS[scoring](words, [segment], Statistics.of([Counts.of(segment)], WORDS))
+    scores = SCORINGS[scoring](
+        words, [segment.inverted_file], Statistics.of([Counts.of(segment)], WORDS)
+    )
     assert scores.tolist() == [0, 0, 0]
 
 
@@ -342,7 +345,7 @@ def test_no_images_have_no_scores(scoring: str) -> None:
     score = partial(SCORINGS[scoring], words_of([plain(1)]))
     assert len(score([], Statistics.of([], WORDS))) == 0
     empty = segment_of([])
-    assert len(score([empty], Statistics.of([Counts.of(empty)], WORDS))) == 0
+    assert len(score([empty.inverted_file], Statistics.of([Counts.of(empty)], WORDS))) == 0
 
 
 @pytest.mark.parametrize("scoring", ["hamming", "asmk"])
@@ -387,7 +390,8 @@ def test_a_damaged_posting_is_an_error(scoring: str, wrong: int) -> None:
         gaps[posting] = wrong
         damaged = replace(segment, gaps=gaps)
         with pytest.raises(FormatError, match="postings are damaged"):
-            SCORINGS[scoring](query, [segment, damaged], statistics)
+            files = [segment.inverted_file, damaged.inverted_file]
+            SCORINGS[scoring](query, files, statistics)
 
 
 @pytest.mark.parametrize("vote", [1.0, 5e-324])
@@ -395,9 +399,10 @@ def test_a_damaged_posting_is_an_error(scoring: str, wrong: int) -> None:
 def test_no_weight_makes_votes_leave_their_array(weight: float, vote: float) -> None:
     """Run as Python, where leaving it is an error; compiled code would write beyond it."""
     gaps, asked = np.zeros(3, np.uint8), np.zeros((1, 1), np.int32)
-    vote_by_turn.py_func(
-        np.array([0, 3]), np.array([0, 3]), gaps, np.zeros((3, 1), np.uint64),
-        np.zeros((3, 2), np.uint8), asked, np.zeros((1, 1, 1), np.uint64), np.zeros(1, np.uint8),
-        np.full((1, 1), weight),
-        np.full(65, vote), True, np.zeros((1, TURNS)),
-    )  # fmt: skip
+    bounds = np.array([0, 3])
+    lists = InvertedFile(
+        bounds, bounds, gaps, np.zeros((3, 1), np.uint64), np.zeros((3, 2), np.uint8), 1
+    )
+    signatures, angles = np.zeros((1, 1, 1), np.uint64), np.zeros(1, np.uint8)
+    query = Voters(asked, signatures, angles, np.full((1, 1), weight))
+    vote_by_turn.py_func(lists, query, np.full(65, vote), True, np.zeros((1, TURNS)))

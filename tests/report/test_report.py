@@ -19,13 +19,13 @@ from bovw.demo.scenes import Collection, scene_box
 from bovw.evaluation.datasets import REVISITED, Dataset, Judgement, Query
 from bovw.evaluation.results import Evaluation
 from bovw.evaluation.run import evaluate
-from bovw.features.sift import describe_query
 from bovw.index import Index
 from bovw.records import Box, Hit
 from bovw.report import Asked, answer_page, evaluation_page, with_points
 from bovw.report.album import Album
 from bovw.report.evaluation import HITS
 from bovw.report.figure import LINES, pair_figure
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 
 VOID = {"meta", "br", "img", "link", "wbr"}

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from bovw.errors import FormatError
-from bovw.index.segment import Gathering, Segment
+from bovw.index.building import SegmentBuilder
+from bovw.index.segment import Segment
 from bovw.index.statistics import Counts, Statistics
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Doubles, Features, Floats, Words
 from bovw.search.expansion import FULL_EVIDENCE, expand
-from bovw.verification import Verified
+from bovw.verification import Evidence, Verified
 
 Point = tuple[float, float]
 Score = Callable[[Words], Floats]
@@ -45,7 +46,7 @@ def inside(*words: int) -> Image:
 
 
 def segment_of(images: Sequence[Image]) -> Segment:
-    gathering = Gathering(WORDS, 64)
+    gathering = SegmentBuilder(WORDS, 64)
     for image in images:
         points = np.ones((len(image.words), 4), np.float32)
         points[:, :2] = np.reshape(image.points, (-1, 2))
@@ -61,12 +62,14 @@ def words_of(ids: Sequence[int]) -> Words:
 
 
 def verified(image: int, evidence: float = FULL_EVIDENCE, H: Doubles = SAME) -> Verified:
-    return Verified(image, H, np.empty((0, 4)), evidence, True)
+    return Verified(image, H, np.empty((0, 4)), Evidence(0, 0, evidence, 0))
 
 
 def scorer(segments: Sequence[Segment], scoring: str = "hamming") -> Score:
     statistics = Statistics.of([Counts.of(s) for s in segments], WORDS)
-    return partial(SCORINGS[scoring], segments=segments, collection=statistics)
+    return partial(
+        SCORINGS[scoring], files=[s.inverted_file for s in segments], collection=statistics
+    )
 
 
 class Listener:
@@ -191,7 +194,7 @@ def slow_expansion(
         added = score(words_of(asked)).tolist() if asked else [0] * len(images)
         for number, value in enumerate(added):
             if number != one.image:
-                expanded[number] += min(one.evidence / FULL_EVIDENCE, 1) * value
+                expanded[number] += min(one.evidence.weight / FULL_EVIDENCE, 1) * value
     return expanded
 
 

@@ -14,12 +14,11 @@ from click.testing import CliRunner, Result
 import bovw.search.pair
 from bovw.cli import cli
 from bovw.demo.scenes import Collection, transform_between
-from bovw.features.rootsift import rootsift
-from bovw.features.sift import describe_query
-from bovw.geometry import carry, corners, visible
+from bovw.geometry import clip_to_frame, corners, warp_box
 from bovw.records import Box, Features
 from bovw.report.drawing import GAP, LINES, WIDTH, as_png, draw_pair
 from bovw.search.pair import find_nearest, match_pair, tentative_matches
+from bovw.search.query import describe_query
 
 FRAME = Box(0, 0, 100, 60)
 
@@ -41,13 +40,13 @@ def test_the_planted_homography_is_found(collection: Collection) -> None:
                 features(collection.root / query.name), features(collection.database / view.name)
             )
             assert found is not None
-            assert found.inliers >= 30
+            assert found.evidence.inliers >= 30
             true = transform_between(query, view)
             inside = found.points[:, :2].reshape(-1, 1, 2)
             carried = cv2.perspectiveTransform(inside, found.transform)
             planted = cv2.perspectiveTransform(inside, true)
             assert np.linalg.norm(carried - planted, axis=2).max() < 3
-            assert np.allclose(found.box, carry(found.transform, Box(0, 0, 640, 480)))
+            assert np.allclose(found.box, warp_box(found.transform, Box(0, 0, 640, 480)))
 
 
 def test_unrelated_pictures_agree_in_a_word_at_most(collection: Collection) -> None:
@@ -56,7 +55,7 @@ def test_unrelated_pictures_agree_in_a_word_at_most(collection: Collection) -> N
     found = [match_pair(a, b) for a, b in permutations(queries[:4], 2)]
     assert sum(agreement is None for agreement in found) >= 8
     for agreement in filter(None, found):
-        assert agreement.inliers < 20
+        assert agreement.evidence.inliers < 20
         assert np.ptp(agreement.points, axis=0).max() < 150
 
 
@@ -80,7 +79,7 @@ def test_nearest_descriptors_are_the_nearest(monkeypatch: pytest.MonkeyPatch, bl
     monkeypatch.setattr(bovw.search.pair, "BLOCK", block)
     a, b = some_features(50, 2), some_features(30, 3)
     nearest = find_nearest(a, b)
-    ours, theirs = rootsift(a.descriptors), rootsift(b.descriptors)
+    ours, theirs = (one.descriptors.astype(np.float32) for one in (a, b))
     for i, descriptor in enumerate(ours):
         distances = ((descriptor - theirs) ** 2).sum(axis=1)
         assert nearest.rows[i] == distances.argmin()
@@ -106,7 +105,7 @@ def test_matches_are_one_to_one_and_the_most_telling_lead(collection: Collection
 
 def test_an_outline_within_the_frame_stays() -> None:
     inner = corners(Box(10, 10, 50, 40))
-    assert np.array_equal(visible(inner, FRAME), inner)
+    assert np.array_equal(clip_to_frame(inner, FRAME), inner)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_an_outline_within_the_frame_stays() -> None:
     ],
 )
 def test_an_outline_is_cut_at_the_frame(outline: np.ndarray, area: float) -> None:
-    seen = visible(outline, FRAME)
+    seen = clip_to_frame(outline, FRAME)
     assert (
         cv2.contourArea(seen.astype(np.float32)) == pytest.approx(area) if len(seen) else not area
     )

@@ -13,16 +13,20 @@ import pytest
 
 from bovw.demo.scenes import Collection, scene_box
 from bovw.errors import BovwError, FormatError, ImageError, QueryError, UsageError
-from bovw.features.sift import describe_query
+from bovw.feedback import OnSkip, ignore_skip
+from bovw.geometry import warp_box
 from bovw.images.find import find_images
-from bovw.index import Index, writer
+from bovw.index import Index, merging
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Hit
-from bovw.search import searcher as searching
-from bovw.search.searcher import Searcher, carry
+from bovw.search import limit_postings, question, rank_images
+from bovw.search.query import describe_query
+from bovw.search.question import LocalBackend
+from bovw.search.searcher import Searcher
 
 Build = Callable[..., Index]
 
@@ -33,9 +37,10 @@ each_scoring = pytest.mark.parametrize("scoring", SCORINGS)
 def build(feature_options: FeatureOptions, searcher: Searcher, tmp_path: Path) -> Build:
     """Index a folder with the shared vocabulary, which saves training one."""
 
-    def built(folder: Path, name: str = "index", **options: object) -> Index:
-        given = {"vocabulary": searcher.vocabulary, "features": feature_options, "jobs": 1}
-        return build_index(find_images([folder]), tmp_path / name, **{**given, **options})
+    def built(folder: Path, name: str = "index", on_skip: OnSkip = ignore_skip) -> Index:
+        recipe = Recipe(searcher.vocabulary, features=feature_options)
+        run = Run(jobs=1, on_skip=on_skip)
+        return build_index(find_images([folder]), tmp_path / name, recipe, run)
 
     return built
 
@@ -83,7 +88,7 @@ def test_a_region_finds_its_scene(searcher: Searcher, collection: Collection) ->
         assert hit.name in {view.name for view in collection.views_of(query.scene)}
         assert hit.transform is not None
         assert hit.box is not None
-        assert np.allclose(hit.box, carry(hit.transform, middle))
+        assert np.allclose(hit.box, warp_box(hit.transform, middle))
 
 
 def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: Collection) -> None:
@@ -306,7 +311,7 @@ def test_nothing_usable_is_an_error_and_keeps_the_old(build: Build, photos: Path
         build(photos)
     assert len(Index.open(photos.parent / "index")) == 3
     with pytest.raises(BovwError, match="no image has features to train on"):
-        build_vocabulary(find_images([photos]), jobs=1)
+        build_vocabulary(find_images([photos]), run=Run(jobs=1))
 
 
 # The same inputs give the same index
@@ -316,7 +321,7 @@ def test_jobs_do_not_change_the_files(
     collection: Collection, index: Index, feature_options: FeatureOptions, tmp_path: Path
 ) -> None:
     files = find_images([collection.database])
-    other = build_index(files, tmp_path / "index", features=feature_options, jobs=1)
+    other = build_index(files, tmp_path / "index", Recipe(features=feature_options), Run(jobs=1))
     assert other.meta["fingerprint"] == index.meta["fingerprint"]
     assert other.files() == index.files()
     assert other.damaged_files() == []
@@ -328,7 +333,7 @@ def test_segments_do_not_change_the_answers(
     build: Build, photos: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Searcher(build(photos, "whole"))
-    monkeypatch.setattr(writer, "SEGMENT_FEATURES", 500)
+    monkeypatch.setattr(merging, "SEGMENT_FEATURES", 500)
     parts = Searcher(build(photos, "parts"))
     assert [len(searcher.index.segments) for searcher in (whole, parts)] == [1, 3]
     for query in collection.queries[:2]:
@@ -338,7 +343,7 @@ def test_segments_do_not_change_the_answers(
 
 def test_training_takes_no_more_than_asked(photos: Path) -> None:
     options = VocabularyOptions(words=50, max_descriptors=1000)
-    vocabulary = build_vocabulary(find_images([photos]), options=options, jobs=1)
+    vocabulary = build_vocabulary(find_images([photos]), options=options, run=Run(jobs=1))
     assert vocabulary.settings["descriptors"] == 1000
     assert vocabulary.words.shape == (50, 128)
     # One picture has as many.
@@ -346,7 +351,9 @@ def test_training_takes_no_more_than_asked(photos: Path) -> None:
 
 
 def test_another_vocabulary_in_its_folder_is_told(build: Build, photos: Path) -> None:
-    other = build_vocabulary(find_images([photos]), options=VocabularyOptions(words=20), jobs=1)
+    other = build_vocabulary(
+        find_images([photos]), options=VocabularyOptions(words=20), run=Run(jobs=1)
+    )
     index = build(photos)
     other.save(index.vocabulary_folder)
     with pytest.raises(FormatError, match="is not the vocabulary"):
@@ -361,7 +368,10 @@ def test_the_best_are_ranked_as_all_are(searcher: Searcher, count: int) -> None:
     rng = np.random.default_rng(count)
     # Few different scores, so that ties are cut through.
     scores = rng.integers(0, 3, len(searcher.index)).astype(np.float32)
-    best, everything = searcher.rank(scores, count), searcher.rank(scores)
+    best, everything = (
+        rank_images(searcher.index, scores, count),
+        rank_images(searcher.index, scores),
+    )
     assert np.array_equal(best.images, everything.images[:count])
     assert np.array_equal(best.scores, everything.scores[:count])
 
@@ -386,8 +396,8 @@ def test_long_lists_leave_fewer_words(
     lengths = sum(np.diff(segment.offsets) for segment in searcher.index.segments)
     looked_at = np.cumsum([lengths[column[column >= 0]].sum() for column in words.ids.T])
     for most, kept in ((looked_at[4], 5), (looked_at[2] + 1, 3), (looked_at[1], 2), (1, 1)):
-        monkeypatch.setattr(searching, "MOST_POSTINGS", most)
-        fewer = searching.affordable(words, searcher.index.segments, searcher.most_postings)
+        monkeypatch.setattr(question, "MOST_POSTINGS", most)
+        fewer = limit_postings(words, searcher.index, LocalBackend().most_postings(searcher.index))
         assert np.array_equal(fewer.ids, words.ids[:, :kept])
         assert np.array_equal(fewer.signatures, words.signatures[:, :kept])
     # One word a feature, not expanded: what was asked for is found all the same.

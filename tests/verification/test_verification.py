@@ -6,17 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
+from bovw.compute.jit import differing_bits
 from bovw.demo.scenes import Collection, View, transform_between
-from bovw.features.sift import describe_query
-from bovw.index.segment import Gathering, Segment
+from bovw.index.building import SegmentBuilder
+from bovw.index.segment import Segment
 from bovw.options import SearchOptions
-from bovw.records import Doubles, Features, Ints, Words
+from bovw.records import Box, Doubles, Features, Ints, WordQuery, Words
+from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 from bovw.verification import Verified, verify_images
-from bovw.verification.kernels import differing_bits, find_matches
+from bovw.verification.evidence import _is_plausible
+from bovw.verification.kernels import find_matches
 from bovw.verification.matches import Matches, tentative_matches
-from bovw.verification.ransac import verify
-from bovw.verification.verify import _is_plausible, verify_matches
+from bovw.verification.ransac import find_transform
+from bovw.verification.verify import verify_matches
 
 WIDTH, HEIGHT = 640, 480
 CORNERS = np.array([[[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]]], np.float64)
@@ -37,7 +40,7 @@ PLANTED = {"similarity": SIMILARITY, "affine": AFFINE, "homography": HOMOGRAPHY}
 
 
 def random_segment(rng: np.random.Generator, images: int, words: int) -> Segment:
-    gathering = Gathering(words, 128)
+    gathering = SegmentBuilder(words, 128)
     for count in rng.integers(1, 30, images).tolist():
         keypoints = rng.uniform(1, 400, (count, 4)).astype(np.float32)
         features = Features(keypoints, np.zeros((count, 128), np.uint8), WIDTH, HEIGHT)
@@ -71,8 +74,7 @@ def test_matches_agree_with_a_slow_loop(limit: int) -> None:
     candidates = [5, 0, 6]
     slots = np.full(8, -1, np.int32)
     slots[candidates] = range(3)
-    columns = (segment.offsets, segment.places, segment.gaps, segment.signatures)
-    starts, matches = find_matches(*columns, ids, query, slots, limit)
+    starts, matches = find_matches(segment.inverted_file, ids, query, slots, limit)
     assert starts[0] == 0
     assert starts[-1] == len(matches)
     for slot, image in enumerate(candidates):
@@ -99,7 +101,8 @@ def test_matches_carry_their_geometry_and_the_best_come_first() -> None:
     weights = rng.uniform(1, 30, 5).astype(np.float32)
     options = SearchOptions(matching_distance=0.5)
     candidates = np.array([2, 0])
-    each = list(tentative_matches(keypoints, words, segment, candidates, weights, options))
+    query = WordQuery(keypoints, words, Box(0, 0, WIDTH, HEIGHT))
+    each = list(tentative_matches(query, segment, candidates, weights, options))
     assert len(each) == 2
     for image, matches in zip(candidates, each, strict=True):
         assert len(matches) > 5
@@ -152,7 +155,7 @@ def planted(
 
 
 def verified(matches: Matches) -> tuple[Doubles, np.ndarray]:
-    transform, inliers = verify(
+    transform, inliers = find_transform(
         matches.query,
         matches.found,
         matches.weights,
@@ -245,7 +248,7 @@ def exact(H: Doubles, count: int) -> Matches:
 
 
 def judged(matches: Matches, rank: int = 1) -> Verified | None:
-    return verify_matches(0, matches, WIDTH, WIDTH, SearchOptions().min_inliers, rank)
+    return verify_matches(0, matches, (WIDTH, WIDTH), SearchOptions().min_inliers, rank)
 
 
 @pytest.mark.parametrize(("count", "rank", "confirmed"), [
@@ -255,7 +258,7 @@ def judged(matches: Matches, rank: int = 1) -> Verified | None:
 def test_a_later_candidate_needs_more_inliers(count: int, rank: int, confirmed: bool) -> None:
     found = judged(exact(SIMILARITY, count), rank)
     assert found is not None
-    assert found.inliers == count
+    assert found.evidence.inliers == count
     assert found.confirmed is confirmed
 
 
@@ -343,9 +346,8 @@ def verifications(searcher: Searcher, collection: Collection, query: View) -> li
     index = searcher.index
     everything: Ints = np.arange(len(index), dtype=np.int32)
     weights = index.statistics.weights
-    return verify_images(
-        features.keypoints, words, region, index.segments, everything, weights, searcher.options
-    )
+    asked = WordQuery(features.keypoints, words, region)
+    return verify_images(asked, index.segments, everything, weights, searcher.options)
 
 
 def scene_error(query: View, view: View, H: Doubles) -> float:
@@ -362,7 +364,7 @@ def test_true_homographies_are_recovered(searcher: Searcher, collection: Collect
         pairs += len(views)
         for found in verifications(searcher, collection, query):
             name = searcher.index.names[found.image]
-            if name in views and found.inliers >= 15:
+            if name in views and found.evidence.inliers >= 15:
                 errors.append(scene_error(query, views[name], found.transform))
     assert len(errors) >= 0.9 * pairs
     assert np.mean(np.array(errors) < 3) >= 0.8
@@ -371,6 +373,6 @@ def test_true_homographies_are_recovered(searcher: Searcher, collection: Collect
 
 def test_most_evidence_comes_first(searcher: Searcher, collection: Collection) -> None:
     found = verifications(searcher, collection, collection.queries[1])
-    evidence = [one.evidence for one in found]
+    evidence = [one.evidence.weight for one in found]
     assert evidence == sorted(evidence, reverse=True)
-    assert all(one.inliers == len(one.points) >= 4 for one in found)
+    assert all(one.evidence.inliers == len(one.points) >= 4 for one in found)

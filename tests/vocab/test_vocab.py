@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,12 @@ import pytest
 
 from bovw.demo.scenes import Collection
 from bovw.errors import FormatError
-from bovw.features.rootsift import rootsift
-from bovw.features.sift import describe
+from bovw.features import describer_of
 from bovw.images.decode import read_picture
-from bovw.options import VocabularyOptions
+from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.records import Bytes, Features, Floats, Ints
-from bovw.vocab import Vocabulary, store, train
+from bovw.vocab import Vocabulary, train
+from bovw.vocab import vocabulary as store
 from bovw.vocab.assign import (
     PROBES,
     PROBES_FOR_SEVERAL,
@@ -35,12 +34,18 @@ ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 SMALL = VocabularyOptions(words=100)
 
 
+def floats(descriptors: Bytes) -> Floats:
+    return descriptors.astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def sift(collection: Collection) -> Bytes:
     """Descriptors of four drawn pictures, two scenes: about 8,000."""
     names = [view.name for view in collection.views if view.name.endswith(("0.jpg", "1.jpg"))][:4]
     pictures = (read_picture(collection.database / name, 1024) for name in names)
-    return np.concatenate([describe(picture).descriptors for picture in pictures])
+    return np.concatenate(
+        [describer_of(FeatureOptions()).describe(picture).descriptors for picture in pictures]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -73,36 +78,9 @@ def exact_nearest(values: Floats, words: Floats, count: int) -> Ints:
 
 def quantisation_error(descriptors: Bytes, words: Floats) -> float:
     """Return the mean squared distance of SIFT [n, 128] to the nearest words."""
-    values = rootsift(descriptors)
+    values = floats(descriptors)
     nearest = words[exact_nearest(values, words, 1)[:, 0]]
     return float(np.square(values - nearest, dtype=np.float64).sum(axis=1).mean())
-
-
-# RootSIFT
-
-
-def test_rootsift_is_its_formula(sift: Bytes) -> None:
-    given = sift[:50]
-    for row, result in zip(given.tolist(), rootsift(given).tolist(), strict=True):
-        for value, got in zip(row, result, strict=True):
-            assert abs(got - min(256 * math.sqrt(value / sum(row)), 255)) <= 0.501
-
-
-def test_rootsift_is_whole_numbers_of_one_norm(sift: Bytes) -> None:
-    values = rootsift(sift)
-    assert values.dtype == np.float32
-    assert (values == np.rint(values)).all()
-    assert values.min() >= 0
-    assert values.max() <= 255
-    assert np.abs(np.linalg.norm(values, axis=1) - 256).max() < 4
-
-
-def test_rootsift_of_extremes() -> None:
-    one_bin = np.zeros((1, 128), np.uint8)
-    one_bin[0, 5] = 200
-    assert rootsift(one_bin)[0, 5] == 255
-    assert not rootsift(np.zeros((2, 128), np.uint8)).any()
-    assert rootsift(np.empty((0, 128), np.uint8)).shape == (0, 128)
 
 
 # Training
@@ -141,7 +119,7 @@ def test_training_on_few_descriptors(sift: Bytes) -> None:
 
 def test_training_on_one_descriptor(sift: Bytes) -> None:
     one = Vocabulary.train(sift[:1], SMALL)
-    assert one.words.tolist() == rootsift(sift[:1]).tolist()
+    assert one.words.tolist() == floats(sift[:1]).tolist()
 
 
 @pytest.mark.parametrize("flat_words", [1024, 20])
@@ -150,7 +128,7 @@ def test_identical_descriptors_make_one_word(
 ) -> None:
     monkeypatch.setattr(train, "FLAT_WORDS", flat_words)
     same = np.repeat(sift[:1], 2000, axis=0)
-    assert train_words(same, 100, 0, 2, 1).tolist() == rootsift(sift[:1]).tolist()
+    assert train_words(same, 100, 0, 2, 1).tolist() == floats(sift[:1]).tolist()
 
 
 @pytest.mark.parametrize("flat_words", [1024, 20])
@@ -193,7 +171,7 @@ def test_planted_clusters_are_found(monkeypatch: pytest.MonkeyPatch, flat_words:
     monkeypatch.setattr(train, "FLAT_WORDS", flat_words)
     centres, members = clusters(count=40, members=50, spread=4)
     words = train_words(members, 80, 0, 2, 1)
-    gaps = np.linalg.norm(rootsift(centres + 2)[:, None] - words[None], axis=2).min(axis=1)
+    gaps = np.linalg.norm(floats(centres + 2)[:, None] - words[None], axis=2).min(axis=1)
     # Centres lie about 200 apart, members within 25 of theirs.
     assert gaps.max() < 40
 
@@ -204,7 +182,7 @@ def test_planted_clusters_are_found(monkeypatch: pytest.MonkeyPatch, flat_words:
 @pytest.mark.parametrize(("count", "least"), [(1, 0.95), (5, 0.95)])
 def test_assigner_agrees_with_every_distance(sift: Bytes, count: int, least: float) -> None:
     words = train_words(sift[::2], 400, 0, 1, 1)
-    values = rootsift(sift[1::2])
+    values = floats(sift[1::2])
     found = Assigner(words).nearest(values, count)
     truth = exact_nearest(values, words, count)
     shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), truth.tolist(), strict=True)]
@@ -212,7 +190,7 @@ def test_assigner_agrees_with_every_distance(sift: Bytes, count: int, least: flo
 
 
 def test_assigner_does_not_depend_on_jobs_nor_batches(vocabulary: Vocabulary, sift: Bytes) -> None:
-    values = rootsift(sift[:500])
+    values = floats(sift[:500])
     whole = vocabulary.assigner.nearest(values, 5, jobs=2)
     alone = [vocabulary.assigner.nearest(values[i : i + 1], 5)[0] for i in range(len(values))]
     assert np.array_equal(whole, alone)
@@ -220,7 +198,7 @@ def test_assigner_does_not_depend_on_jobs_nor_batches(vocabulary: Vocabulary, si
 
 def test_assigner_searches_the_nearest_cells_exactly(sift: Bytes) -> None:
     """With as many shortlisted as the cells probed hold, the exact nearest of those are found."""
-    words, values = train_words(sift[::2], 900, 0, 1, 1), rootsift(sift[1:401:2])
+    words, values = train_words(sift[::2], 900, 0, 1, 1), floats(sift[1:401:2])
     cells = Cells.of(words)
     assert len(cells.centres) == 30
     assert np.array_equal(
@@ -239,7 +217,7 @@ def test_assigner_searches_the_nearest_cells_exactly(sift: Bytes) -> None:
 
 def test_shortlists_agree_with_a_slow_loop(sift: Bytes) -> None:
     """Along the principal directions, the shortlisted are the nearest in the cells probed."""
-    words, values = train_words(sift[::2], 400, 0, 1, 1), rootsift(sift[1:61:2])
+    words, values = train_words(sift[::2], 400, 0, 1, 1), floats(sift[1:61:2])
     cells = Cells.of(words)
     points, queries = project(words, cells.directions), project(values, cells.directions)
     probed = exact_nearest(queries, cells.centres, PROBES)
@@ -254,15 +232,15 @@ def test_shortlists_agree_with_a_slow_loop(sift: Bytes) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_a_few_words_are_all_found(sift: Bytes, count: int) -> None:
-    words = np.unique(rootsift(sift[:count]), axis=0)
-    found = Assigner(words).nearest(rootsift(sift[:50]), 20)
-    assert np.array_equal(found, exact_nearest(rootsift(sift[:50]), words, len(words)))
+    words = np.unique(floats(sift[:count]), axis=0)
+    found = Assigner(words).nearest(floats(sift[:50]), 20)
+    assert np.array_equal(found, exact_nearest(floats(sift[:50]), words, len(words)))
 
 
 def test_saved_cells_give_the_same_answers(
     vocabulary: Vocabulary, sift: Bytes, tmp_path: Path
 ) -> None:
-    values = rootsift(sift)
+    values = floats(sift)
     first = Assigner(vocabulary.words)
     first.cells.save(tmp_path / "cells.npz")
     second = Assigner(vocabulary.words, Cells.load(tmp_path / "cells.npz", 100))
@@ -309,7 +287,7 @@ def test_directions_are_orthogonal() -> None:
 
 @pytest.mark.parametrize("bits", [64, 128])
 def test_signatures_agree_with_a_slow_loop(vocabulary: Vocabulary, sift: Bytes, bits: int) -> None:
-    values, words = rootsift(sift[:6]), vocabulary.words
+    values, words = floats(sift[:6]), vocabulary.words
     projection = random_projection(bits, 128, 3)
     ids = exact_nearest(values, words, 3)
     signatures = sign(values, words, ids, projection)

@@ -22,15 +22,17 @@ from bovw.images.find import ImageFile, find_images
 from bovw.index import Index
 from bovw.index.lock import WriterLock
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box
 from bovw.search.searcher import Searcher
+from bovw.web.setup import Setup
 
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")
 
 from starlette.testclient import TestClient
 
-from bovw.web.admission import FullError, Gate
+from bovw.web.admission import FullError, RequestQueue
 from bovw.web.app import create_app
 from bovw.web.cache import Store, TooLargeError
 from bovw.web.engine import id_of, name_of
@@ -45,12 +47,14 @@ SMALL = ServeOptions(upload_bytes=2_000_000, limit=15)
 def client(collection: Collection, index_folder: Path, tmp_path_factory) -> Iterator[TestClient]:
     """A server that only reads, with the collection's own truth to evaluate."""
     app = create_app(
-        index_folder,
-        tmp_path_factory.mktemp("cache"),
-        SMALL,
-        hosts=["testserver"],
-        datasets=[str(collection.truth)],
-        images=collection.root,
+        Setup(
+            index_folder,
+            tmp_path_factory.mktemp("cache"),
+            SMALL,
+            hosts=["testserver"],
+            datasets=[str(collection.truth)],
+            images=collection.root,
+        )
     )
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
@@ -362,7 +366,9 @@ def test_an_unforeseen_error_has_no_traceback(
 def writing(index_folder: Path, tmp_path: Path) -> Iterator[TestClient]:
     folder = tmp_path / "index"
     shutil.copytree(index_folder, folder)
-    app = create_app(folder, tmp_path / "cache", SMALL, token=TOKEN, additions=tmp_path / "added")
+    app = create_app(
+        Setup(folder, tmp_path / "cache", SMALL, token=TOKEN, additions=tmp_path / "added")
+    )
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -435,7 +441,10 @@ def test_a_busy_index_is_told_without_paths(
 def test_the_index_is_followed(writing: TestClient, tmp_path: Path, query: Path) -> None:
     before = writing.get(f"{API}/info").json()["images"]
     build_index(
-        [ImageFile(query.name, query)], tmp_path / "index", jobs=1, may_vanish=lambda row: False
+        [ImageFile(query.name, query)],
+        tmp_path / "index",
+        run=Run(jobs=1),
+        may_vanish=lambda row: False,
     )
     assert writing.get(f"{API}/info").json()["images"] == before + 1
     hits = writing.post(f"{API}/search", content=query.read_bytes()).json()["hits"]
@@ -448,8 +457,8 @@ def test_odd_names_are_shown_and_found(tmp_path: Path, collection: Collection) -
     names = ["<script>alert(1)<img src=x>.jpg", "a b#?%41.jpg", "new\nline.jpg", "\udcff.jpg"]
     for view, name in zip(collection.views, names, strict=False):
         shutil.copyfile(collection.database / view.name, folder / name)
-    build_index(find_images([folder]), tmp_path / "index", features=FEW, jobs=1)
-    with TestClient(create_app(tmp_path / "index", tmp_path / "cache", SMALL)) as client:
+    build_index(find_images([folder]), tmp_path / "index", Recipe(features=FEW), Run(jobs=1))
+    with TestClient(create_app(Setup(tmp_path / "index", tmp_path / "cache", SMALL))) as client:
         records = client.get(f"{API}/images").json()["images"]
         assert {name_of(record["id"]) for record in records} == set(names)
         for record in records:
@@ -461,9 +470,9 @@ def test_odd_names_are_shown_and_found(tmp_path: Path, collection: Collection) -
 def test_a_file_that_is_gone_is_told(tmp_path: Path, collection: Collection) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(collection.database / "scene_00", folder)
-    build_index(find_images([folder]), tmp_path / "index", features=FEW, jobs=1)
+    build_index(find_images([folder]), tmp_path / "index", Recipe(features=FEW), Run(jobs=1))
     (folder / "view_0.jpg").unlink()
-    with TestClient(create_app(tmp_path / "index", tmp_path / "cache", SMALL)) as client:
+    with TestClient(create_app(Setup(tmp_path / "index", tmp_path / "cache", SMALL))) as client:
         for place in ("search?name=view_0.jpg", f"images/{id_of('view_0.jpg')}/picture"):
             assert "view_0.jpg" in detail(client.get(f"{API}/{place}"), 422)
 
@@ -472,7 +481,7 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path, collection: Collection) -> 
 
 
 def test_a_gate_lets_some_work_and_some_wait() -> None:
-    gate, release = Gate(working=2, waiting=1), threading.Event()
+    gate, release = RequestQueue(working=2, waiting=1), threading.Event()
     at_work: list[int] = []
 
     def work(number: int) -> int:

@@ -25,6 +25,7 @@ from PIL import Image
 from bovw.demo.scenes import Collection, transform_between, write_collection
 from bovw.images.find import find_images
 from bovw.ingest.build import build_index
+from bovw.ingest.run import Recipe
 from bovw.options import FeatureOptions
 from bovw.search.searcher import Searcher
 
@@ -73,7 +74,9 @@ def server(
     labels = json.loads(truth.read_text())
     truth.write_text(json.dumps({**labels, "db": [*labels["db"], HOSTILE]}))
     build_index(
-        find_images([photos / "db"]), root / "index", searcher.vocabulary, features=feature_options
+        find_images([photos / "db"]),
+        root / "index",
+        Recipe(searcher.vocabulary, features=feature_options),
     )
     command = f"""-m bovw serve --index {root}/index --port 0 --cache {root}/cache
                   --eval {truth} --images {photos}"""

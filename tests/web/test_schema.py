@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from bovw.demo.scenes import Collection
 from bovw.options import ServeOptions
+from bovw.web.setup import Setup
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")
@@ -30,13 +31,15 @@ def described(
     folder = tmp_path_factory.mktemp("served")
     shutil.copytree(index_folder, folder / "index")
     app = create_app(
-        folder / "index",
-        folder / "cache",
-        ServeOptions(upload_bytes=100_000),
-        datasets=[str(collection.truth)],
-        images=collection.root,
-        token=TOKEN,
-        additions=folder / "added",
+        Setup(
+            folder / "index",
+            folder / "cache",
+            ServeOptions(upload_bytes=100_000),
+            datasets=[str(collection.truth)],
+            images=collection.root,
+            token=TOKEN,
+            additions=folder / "added",
+        )
     )
     with TestClient(app):
         yield schemathesis.openapi.from_asgi("/openapi.json", app)

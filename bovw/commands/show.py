@@ -1,4 +1,4 @@
-"""The commands that show what agrees: matches."""
+"""The commands that show what there is: an index's contents, and what two pictures share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def matches(a: Path, b: Path, out: Path | None, format: str) -> None:
 
 def _features(path: Path) -> Features:
     from bovw.errors import ImageError
-    from bovw.features.sift import describe_query
+    from bovw.search.query import describe_query
 
     try:
         return describe_query(path)[0]
@@ -63,7 +63,7 @@ def _as_text(a: Path, b: Path, found: Agreement | None) -> str:
     rows = (" ".join(f"{value:12.6g}" for value in row) for row in found.transform)
     corners = "  ".join(f"{x:.0f},{y:.0f}" for x, y in found.box)
     return (
-        f"{first} and {second} show the same thing: {found.inliers} inliers\n"
+        f"{first} and {second} show the same thing: {found.evidence.inliers} inliers\n"
         f"the corners of the first lie in the second at  {corners}\n"
         "transform, pixels of the first to pixels of the second:\n" + "\n".join(rows)
     )
@@ -73,7 +73,7 @@ def _as_json(a: Path, b: Path, found: Agreement | None) -> str:
     content = {
         "a": str(a),
         "b": str(b),
-        "inliers": found.inliers if found else 0,
+        "inliers": found.evidence.inliers if found else 0,
         "transform": found.transform.tolist() if found else None,
         "box": found.box.tolist() if found else None,
         "points": found.points.tolist() if found else [],
@@ -81,4 +81,24 @@ def _as_json(a: Path, b: Path, found: Agreement | None) -> str:
     return json.dumps(content, indent=1)
 
 
-COMMANDS = (matches,)
+@click.command()
+@click.argument("folder", type=FOLDER, metavar="INDEX_OR_VOCAB")
+@click.option("--format", type=click.Choice(["table", "json"]), default="table",
+              show_default=True, help="How figures are written.")  # fmt: skip
+def info(folder: Path, format: str) -> None:
+    """Show what an index or a vocabulary holds, and whether its checksums hold.
+
+    Example: bovw info bovw-index --format json
+    """
+    from bovw.report.contents import as_text, describe_folder
+
+    content = describe_folder(folder)
+    click.echo(json.dumps(content, indent=1) if format == "json" else as_text(content))
+    if content["damaged"]:
+        again = "make it again with `bovw build-vocab`"
+        repair = "`bovw check --repair` takes out what it can"
+        advice = repair if content["kind"] == "index" else again
+        raise BovwError(f"{len(content['damaged'])} damaged files: {advice}")
+
+
+COMMANDS = (info, matches)

@@ -1,0 +1,141 @@
+"""The commands that look after an index: check, merge, export, import, link and shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bovw.commands.feedback import contents, progress, say
+from bovw.commands.options import FOLDER, index_option, jobs_option, quiet_option
+from bovw.commands.skips import Skips
+from bovw.errors import BovwError
+
+
+@click.command()
+@index_option
+@click.option("--repair", is_flag=True,
+              help="Take out what is damaged; `bovw index` then reads it again.")  # fmt: skip
+@quiet_option
+def check(index: Path, repair: bool, quiet: bool) -> None:
+    """Compare all files of an index with their checksums, and with each other.
+
+    Example: bovw check --index bovw-index
+    """
+    from bovw.index.integrity import find_leftovers, find_problems
+    from bovw.ingest.repair import repair_index
+
+    problems = find_problems(index)
+    for problem in problems:
+        click.echo(problem)
+    leftovers = find_leftovers(index)
+    for path in leftovers:
+        say(quiet, f"{path} is of an interrupted run; the next change removes it")
+    if problems and not repair:
+        raise BovwError(f"{len(problems)} problems: `bovw check --repair` takes out what it can")
+    if repair and (problems or leftovers):
+        lost = repair_index(index)
+        again = ": `bovw index` on their folder reads them again" if lost else ""
+        say(quiet, f"repaired, {len(lost):,} images lost{again}")
+    elif not problems:
+        say(quiet, f"{index} is whole")
+
+
+@click.command()
+@index_option
+@quiet_option
+def merge(index: Path, quiet: bool) -> None:
+    """Merge an index's segments, and drop what is left of removed images.
+
+    It is done a little at every update, too.
+
+    Example: bovw merge --index bovw-index
+    """
+    from bovw.index import Index, edit_index
+
+    before = Index.open(index)
+    with edit_index(index) as writers:
+        for writer in writers:
+            writer.compact()
+            writer.commit()
+    after = Index.open(index)
+    say(quiet, f"{len(before.segments)} segments to {len(after.segments)}, "
+               f"{before.removed:,} features of removed images dropped")  # fmt: skip
+
+
+@click.command()
+@click.argument("file", type=FOLDER)
+@index_option
+@quiet_option
+def export(file: Path, index: Path, quiet: bool) -> None:
+    """Write an index, its vocabulary included, into one FILE; the images are not in it.
+
+    Example: bovw export backup.bovw --index bovw-index
+    """
+    from bovw.index.archive import export_index
+
+    export_index(index, file)
+    say(quiet, f"{file.stat().st_size / 1e6:,.1f} MB written to {file}")
+
+
+@click.command("import")
+@click.argument("file", type=FOLDER)
+@index_option
+@quiet_option
+def import_file(file: Path, index: Path, quiet: bool) -> None:
+    """Make an index of a FILE that `bovw export` wrote.
+
+    Example: bovw import backup.bovw --index bovw-index
+    """
+    from bovw.index.archive import import_index
+
+    say(quiet, contents(import_index(file, index)))
+
+
+@click.command()
+@index_option
+@click.option("--keep", type=click.IntRange(min=1), metavar="FEATURES",
+              help="Keep only so many features of each image, first those that other images of the "
+                   "same thing have.  [default: all]")  # fmt: skip
+@jobs_option
+@quiet_option
+def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
+    """Compare all indexed images with each other, once, so that queries find more.
+
+    An image then also counts for how well its confirmed neighbours match the query. The images are
+    read again. After an update, the index has to be linked again.
+
+    Example: bovw link --index bovw-index
+    """
+    from bovw.index import Index
+    from bovw.ingest.link import link_images
+    from bovw.ingest.run import Run
+
+    skips = Skips()
+    graph = link_images(index, Run(jobs, progress(quiet), skips), keep)
+    linked = int((graph.neighbours[:, 0] >= 0).sum())
+    opened = Index.open(index)
+    say(quiet, f"{linked:,} of {len(opened):,} images have neighbours")
+    say(quiet or not keep, contents(opened))
+    skips.leave()
+
+
+@click.command()
+@click.argument("source", type=FOLDER, metavar="INDEX")
+@click.argument("out", type=FOLDER)
+@click.option("--into", type=click.IntRange(1, 10_000), required=True, metavar="N",
+              help="How many parts to make.")  # fmt: skip
+@quiet_option
+def shard(source: Path, out: Path, into: int, quiet: bool) -> None:
+    """Write an INDEX as N shards to OUT, which every command takes as it takes an index.
+
+    Answers are the same: words weigh what they do in all shards together.
+
+    Example: bovw shard bovw-index shards --into 4
+    """
+    from bovw.index.resharding import split_index
+
+    say(quiet, contents(split_index(source, into, out)))
+
+
+COMMANDS = (check, merge, export, import_file, link, shard)

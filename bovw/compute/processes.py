@@ -1,0 +1,53 @@
+"""Work in other processes, in order: by joblib here, by a cluster's workers elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Protocol, TypeVar
+
+from bovw.errors import BovwError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+DEAD_WORKER = "a worker process died, most likely for lack of memory: try fewer --jobs"
+
+
+class Workers(Protocol):
+    """Processes on any number of machines: what a cluster offers to a long run.
+
+    count  how many items they work on at a time
+    """
+
+    count: int
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Yield `function(item)` for each item, in order; a few are taken ahead.
+
+        Work that is lost with a worker or a node is done again. Raises what the function raises,
+        and BovwError where the cluster is lost.
+        """
+
+    def everywhere(self, function: Callable[[], R]) -> list[R]:
+        """Return `function()` of every node, or of every worker."""
+
+
+def map_processes(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
+    """Yield `function(item)` for each item, in order, from `jobs` processes.
+
+    Libraries inside a worker use one thread each. Only a few results wait in memory at a time.
+    Raises BovwError where a worker process dies.
+    """
+    if jobs == 1 or (isinstance(items, Sized) and len(items) <= 1):
+        yield from map(function, items)
+        return
+    # Imported here because it takes a tenth of a second, which a query need not wait for.
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="3*n_jobs")
+        try:
+            yield from parallel(joblib.delayed(function)(item) for item in items)
+        except TerminatedWorkerError as error:
+            raise BovwError(DEAD_WORKER) from error

@@ -1,0 +1,22 @@
+"""The part of a picture that a query is about."""
+
+from __future__ import annotations
+
+from bovw.errors import QueryError
+from bovw.records import Box
+
+
+def check_region(region: Box, width: int, height: int) -> Box:
+    """Return `region` clipped to an image of width x height; QueryError if nothing is left."""
+    x1, y1, x2, y2 = region
+    clipped = Box(max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+    if _is_empty(region) or _is_empty(clipped):  # the first is for NaN, which clipping loses
+        raise QueryError(
+            f"the region {x1:g},{y1:g},{x2:g},{y2:g} holds nothing of the image: give left,top,"
+            f"right,bottom in pixels within its {width} x {height}"
+        )
+    return clipped
+
+
+def _is_empty(box: Box) -> bool:
+    return not (box.x1 < box.x2 and box.y1 < box.y2)

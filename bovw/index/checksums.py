@@ -1,0 +1,35 @@
+"""The SHA-256 of an index's files: what a catalog promises, and which files break it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bovw.index.arrays import file_sha256
+from bovw.index.catalog import SegmentRow
+from bovw.index.components import COMPONENTS
+
+
+def damaged_among(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Return those of an index's files that are missing or differ from their SHA-256."""
+    return [name for name, digest in files.items() if file_sha256(folder / name) != digest]
+
+
+def files_of(meta: Mapping[str, Any], segments: Sequence[SegmentRow]) -> dict[str, str]:
+    """Return the SHA-256 of every file that a catalog names but the vocabulary's, by its path."""
+    expected = {
+        f"segments/{row.id}/{name}": digest
+        for row in segments
+        for name, digest in row.files.items()
+    }
+    for kind in COMPONENTS:
+        digests = meta.get(f"{kind}_files", {}).items()
+        expected |= {f"{meta[kind]}/{name}": digest for name, digest in digests}
+    return expected
+
+
+def vocabulary_files(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of every file of an index's vocabulary, by its path in the index."""
+    digests = meta.get("vocabulary_files", {}).items()
+    return {f"{meta['vocabulary']}/{name}": digest for name, digest in digests}

@@ -1,0 +1,13 @@
+"""What an index keeps of all its images beside the segments, each kind in its own folder."""
+
+from __future__ import annotations
+
+from bovw.index.arrays import Arrays
+from bovw.index.graph import Graph
+from bovw.index.names import Names
+from bovw.index.statistics import Statistics
+
+# By the folder's name, which is also the key of `meta`. A folder holds one version a number.
+COMPONENTS: dict[str, type[Arrays]] = {"statistics": Statistics, "names": Names, "graph": Graph}
+# The folders of an index that hold numbered folders.
+NUMBERED = ("segments", *COMPONENTS)

@@ -1,0 +1,183 @@
+"""What shards have in common: words weigh what they do in all of them together.
+
+It is kept beside the shards for speed alone, and is counted again where a shard has changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bovw.errors import FormatError
+from bovw.index.arrays import Arrays, lengths
+from bovw.index.components import COMPONENTS
+from bovw.index.graph import Graph
+from bovw.index.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
+from bovw.index.names import Names
+from bovw.index.snapshot import Snapshot
+from bovw.index.statistics import Counts, Statistics
+
+# What all shards share.
+COMMON = ("words", "bits", "fingerprint", "options")
+
+
+class Joined:
+    """The statistics, names and graph of all shards, whose images follow one another.
+
+    is_current  whether what is kept is of the shards as they are
+    files       the SHA-256 of every file that is kept
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], parts: Sequence[Snapshot]) -> None:
+        """Read what is kept of the shards in `folder`, or count it.
+
+        Raises FormatError where a shard is missing, twice, or has an image that another has.
+        """
+        _check_parts(parts)
+        self._folder, self._parts = folder, parts
+        kept = manifest.get("joined", {})
+        self.files: dict[str, str] = kept.get("files", {})
+        self.is_current = kept.get("signs") == digests(parts)
+        self.meta = {key: parts[0].meta[key] for key in (*COMMON, "format", "vocabulary")}
+        self.meta["digest"] = hashlib.sha256("".join(digests(parts)).encode()).hexdigest()
+        self._slots = sum(len(part.names) for part in parts)
+        self.graph = self._read_graph(kept)
+        if self.graph:
+            self.meta["graph"] = kept["graph"]
+        self.statistics, self.names = self._read(kept) or self._count()
+
+    def numbering(self) -> str:
+        """Return what changes when an image has another number, which a graph is made of."""
+        rows = [row for part in self._parts for row in part.segment_rows]
+        segments = [(row.id, row.images, sorted(row.files.items())) for row in rows]
+        digest = hashlib.sha256(repr(segments).encode())
+        for part in self._parts:
+            digest.update(part.statistics.live.tobytes())
+        return digest.hexdigest()
+
+    def _read(self, kept: dict[str, Any]) -> tuple[Statistics, Names] | None:
+        """Return what is kept, unless the shards have changed since."""
+        if not self.is_current:
+            return None
+        statistics = Statistics.load(self._place(kept["statistics"]))
+        names = Names.load(self._place(kept["names"]))
+        counts = lengths(self.meta["words"], self.meta["bits"], self._slots, 0)
+        fits = statistics.fits(counts) and names.fits(counts)
+        return (statistics, names) if fits else None
+
+    def _read_graph(self, kept: dict[str, Any]) -> Graph | None:
+        """Return the graph while images keep their numbers."""
+        if "graph" not in kept:
+            return None
+        if not self.is_current and kept.get("numbering") != self.numbering():
+            return None
+        try:
+            return Graph.open(self._place(kept["graph"]), self._slots)
+        except FormatError:
+            if self.is_current:
+                raise
+            return None
+
+    def _count(self) -> tuple[Statistics, Names]:
+        """Count what depends on all shards, which reads every posting's image."""
+        counts = [
+            Counts.of(segment, live)
+            for part in self._parts
+            if part.segments
+            for segment, live in zip(
+                part.segments, np.split(part.statistics.live, part.starts[1:]), strict=True
+            )
+        ]
+        texts = [
+            (part.names.folder(image), part.names[image])
+            for part in self._parts
+            for image in range(len(part.names))
+        ]
+        held = [name for _, name in texts if name]
+        if len(set(held)) < len(held):
+            raise FormatError(
+                f"{self._folder} has an image in two shards: make them again with `bovw shard`"
+            )
+        return Statistics.of(counts, self.meta["words"]), Names.of(texts)
+
+    def _place(self, place: str) -> Path:
+        kind, _, number = place.partition("/")
+        if kind not in COMPONENTS or not number.isdecimal():
+            raise FormatError(f"{self._folder / MANIFEST} is damaged ({place}): see `bovw shard`")
+        return self._folder / place
+
+
+def open_shards(folder: Path, manifest: dict[str, Any]) -> list[Snapshot]:
+    """Open the shards that a manifest names; raises FormatError where one is missing or damaged."""
+    for name in manifest["shards"]:
+        if not (folder / name).is_dir():
+            raise FormatError(
+                f"the shard {folder / name} is missing: put it back, or see `bovw shard`"
+            )
+    return [Snapshot(folder / name) for name in manifest["shards"]]
+
+
+def join_shards(folder: Path, graph: Graph | None = None) -> None:
+    """Keep what depends on all shards beside them, with a graph of all their images.
+
+    Does nothing where none has changed and there is no other graph. Raises FormatError where a
+    shard is missing, twice, or has an image that another has.
+    """
+    manifest = read_manifest(folder)
+    parts = open_shards(folder, manifest)
+    joined = Joined(folder, manifest, parts)
+    if joined.is_current and not graph:
+        return
+    written: dict[str, Arrays] = {"statistics": joined.statistics, "names": joined.names}
+    graph = graph or joined.graph
+    if graph:
+        written["graph"] = graph
+    before = [path for kind in COMPONENTS for path in (folder / kind).glob("[0-9]*")]
+    number = max((int(path.name) for path in before), default=0) + 1
+    places = {kind: f"{kind}/{number}" for kind in written}
+    files = {
+        f"{places[kind]}/{name}": digest
+        for kind, arrays in written.items()
+        for name, digest in arrays.save(folder / places[kind]).items()
+    }
+    kept = {
+        **places,
+        "files": files,
+        "signs": digests(parts),
+        "numbering": joined.numbering(),
+    }
+    write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"], "joined": kept})
+    for path in before:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def digests(parts: Sequence[Snapshot]) -> list[str]:
+    """Return of each shard what changes when it does."""
+    return [str(part.meta["digest"]) for part in parts]
+
+
+def _check_parts(parts: Sequence[Snapshot]) -> None:
+    """Raise FormatError unless the shards are different parts of one collection."""
+    first = parts[0]
+    for part in parts:
+        for key in COMMON:
+            if part.meta[key] != first.meta[key]:
+                raise FormatError(
+                    f"{part.folder} was made with other {key} than {first.folder}: "
+                    "shards have to be made together, see `bovw shard`"
+                )
+    seen: set[str] = set()
+    for part in parts:
+        # Empty ones are all alike.
+        marks = {part.folder.name, part.meta["digest"] if len(part.names) else part.folder.name}
+        if marks & seen:
+            raise FormatError(
+                f"{part.folder} is another shard once more: put the right one back, or make "
+                "all of them again with `bovw shard`"
+            )
+        seen |= marks

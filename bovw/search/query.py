@@ -1,0 +1,49 @@
+"""The features of a query: of a whole picture, or of a part of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bovw.features import describer_of
+from bovw.images import check_region, read_picture, reduce_pixels
+from bovw.options import FeatureOptions
+from bovw.records import Box, Bytes, Features, Picture
+
+
+def describe_query(
+    image: Path | Bytes,
+    region: Box | None = None,
+    crop: bool = False,
+    options: FeatureOptions = FeatureOptions(),
+) -> tuple[Features, Box]:
+    """Return a query's features and its region in pixels of the whole upright image.
+
+    image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
+    region  left, top, right, bottom in pixels; None for the whole image
+    crop    cut the region's pixels out first and look at them as a picture of their own, instead of
+            keeping the features of the whole image that lie inside
+
+    Raises ImageError where the image cannot be used, QueryError for a region outside of it.
+    """
+    size = np.iinfo(np.int32).max if crop and region else options.max_size
+    whole = (
+        reduce_pixels(image, size) if isinstance(image, np.ndarray) else read_picture(image, size)
+    )
+    everything = Box(0, 0, whole.width, whole.height)
+    region = check_region(region, whole.width, whole.height) if region else everything
+    if crop and region != everything:
+        return _describe_crop(whole, region, options), region
+    features = describer_of(options).describe(whole)
+    return (features if region == everything else features.inside(region)), region
+
+
+def _describe_crop(whole: Picture, region: Box, options: FeatureOptions) -> Features:
+    x1, y1 = int(region.x1), int(region.y1)
+    x2, y2 = int(np.ceil(region.x2)), int(np.ceil(region.y2))
+    pixels = np.ascontiguousarray(whole.pixels[y1:y2, x1:x2])
+    features = describer_of(options).describe(reduce_pixels(pixels, options.max_size))
+    moved = features.keypoints + np.array([x1, y1, 0, 0], np.float32)
+    return replace(features, keypoints=moved, width=whole.width, height=whole.height)
