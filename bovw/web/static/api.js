@@ -1,4 +1,4 @@
-/** The server's answers: JSON or a `Problem` with a sentence for people. */
+/** Requests to the server. An answer is JSON, or a `Problem` with a readable message. */
 
 import { t } from "./i18n.js";
 
@@ -9,7 +9,7 @@ const KEPT = 60;
 const answers = new Map();
 let tellBusy = () => {};
 
-/** Why the server gave no answer; the message is for people, `status` is 0 without a connection. */
+/** A failed request: a readable message and the HTTP status, 0 if there was no connection. */
 export class Problem extends Error {
   constructor(status, message) {
     super(message);
@@ -18,7 +18,7 @@ export class Problem extends Error {
 }
 
 /**
- * Calls `listener(true)` while a busy server makes a request wait, and `listener(false)` after it.
+ * Calls `listener(true)` when a busy server makes a request wait, `listener(false)` afterwards.
  * @param {function(boolean): void} listener
  */
 export function onBusy(listener) {
@@ -26,7 +26,7 @@ export function onBusy(listener) {
 }
 
 /**
- * Asks for JSON; waits and asks again where the server is busy.
+ * Requests JSON. If the server is busy, waits and tries again.
  * @param {string} path below /api/v1
  * @param {RequestInit} options
  * @returns {Promise<any>}
@@ -48,10 +48,10 @@ export async function ask(path, options = {}) {
 }
 
 /**
- * Asks once for what does not change while the page is open, so that Back is immediate.
+ * Like `ask`, for answers that do not change. They are cached, so that Back is instant.
  * @param {string} path
  * @param {RequestInit} options
- * @param {?Blob} file the picture asked about, given again where the server keeps it no longer
+ * @param {?Blob} file the query image, uploaded again if the server has dropped it
  * @returns {Promise<any>}
  * @throws {Problem}
  */
@@ -69,7 +69,7 @@ export async function askOnce(path, options = {}, file = null) {
 }
 
 /**
- * Gives a picture to the server.
+ * Uploads a query image.
  * @param {Blob} file
  * @param {AbortSignal} signal
  * @returns {Promise<{id: string, width: number, height: number, features: number}>}
@@ -80,7 +80,7 @@ export function postPicture(file, signal) {
 }
 
 /**
- * Where a picture lies on the server.
+ * The URL of an image.
  * @param {"query"|"image"} kind
  * @param {string} id
  * @param {"picture"|"thumbnail"} size
@@ -91,7 +91,7 @@ export function pictureUrl(kind, id, size = "picture") {
 }
 
 /**
- * The path of the record of a picture.
+ * The API path of an image's record.
  * @param {"query"|"image"} kind
  * @param {string} id
  * @returns {string}
@@ -101,8 +101,8 @@ export function recordPath(kind, id) {
 }
 
 /**
- * The path of an evaluation or of something below it.
- * @param {string} name of the data set
+ * The API path of an evaluation or of something below it.
+ * @param {string} name of the dataset
  * @param {...(string|number)} rest
  * @returns {string}
  */
@@ -111,8 +111,8 @@ export function evaluationPath(name, ...rest) {
 }
 
 /**
- * Where the picture of an evaluation's query lies on the server.
- * @param {string} name of the data set
+ * The URL of the image of an evaluation query.
+ * @param {string} name of the dataset
  * @param {number} number
  * @returns {string}
  */

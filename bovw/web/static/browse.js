@@ -1,4 +1,4 @@
-/** The indexed images, page by page. */
+/** Browsing the indexed images, page by page. */
 
 import { ask } from "./api.js";
 import { h, refill } from "./dom.js";
@@ -9,7 +9,7 @@ const PAGE = 48;
 const PATIENCE = 250;
 
 /**
- * The grid of indexed images with its search by name.
+ * The grid of indexed images, with a search by name.
  * @param {Object} app
  * @returns {{node: HTMLElement, update: function(Object): Promise<void>, leave: Function}}
  */

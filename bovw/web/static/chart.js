@@ -1,4 +1,4 @@
-/** Precision over recall, drawn. */
+/** The chart of precision–recall curves. */
 
 import { s } from "./dom.js";
 import { number, t } from "./i18n.js";
@@ -33,7 +33,7 @@ function tick(value) {
 
 function curve(points, at) {
   const places = points.map(([x, y]) => [across(x).toFixed(1), down(y).toFixed(1)]);
-  // So many dots that they touch say no more than the line.
+  // Dots so dense that they touch add nothing to the line.
   const dotted = points.length < 60;
   const start = places.slice(0, 1).map(([, y]) => [across(0), y]);
   return s("g", { class: `curve curve-${at}` },

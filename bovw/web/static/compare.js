@@ -1,4 +1,4 @@
-/** A query and one hit: the points that agree, and the query laid over the hit. */
+/** The comparison of a query with one hit: matching points, or one image over the other. */
 
 import { askOnce, pictureUrl } from "./api.js";
 import { segmented } from "./controls.js";
@@ -12,7 +12,7 @@ import { searchParameters } from "./state.js";
 const VIEWS = { pairs: pairsDrawing, overlay };
 
 /**
- * The dialog of a comparison, which opens where the state names a hit.
+ * The comparison dialog. It is open when the state names a hit.
  * @param {Object} app
  * @returns {{node: HTMLElement, update: Function, leave: Function}}
  */
@@ -38,7 +38,7 @@ export function comparison(app) {
   let kind = "pairs";
   let wanted = new AbortController();
 
-  // Esc: the address says that it is closed before it is.
+  // Escape must change the address first; the dialog then follows.
   node.addEventListener("cancel", (event) => {
     event.preventDefault();
     close();

@@ -1,13 +1,13 @@
-/** What a page is worked with: buttons, choices, and the fields of the options. */
+/** Controls: buttons, choices and the option fields. */
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
 /**
- * A button with the text of a key.
+ * A button labelled with the text of a key.
  * @param {string} key
  * @param {function(): void} onclick
- * @param {string} kind its class
+ * @param {string} kind CSS class
  * @returns {HTMLElement}
  */
 export function button(key, onclick, kind = "") {
@@ -15,12 +15,12 @@ export function button(key, onclick, kind = "") {
 }
 
 /**
- * A choice between a few, as radio buttons side by side.
- * @param {string} name of the group, and of its texts: name.choice
+ * Radio buttons side by side.
+ * @param {string} name of the group; the texts have the keys name.choice
  * @param {string[]} choices
  * @param {string} chosen
  * @param {function(string): void} onChoose
- * @param {string[]} possible those of the choices that can be chosen
+ * @param {string[]} possible the choices that are enabled
  * @returns {HTMLElement}
  */
 export function segmented(name, choices, chosen, onChoose, possible = choices) {
@@ -40,10 +40,10 @@ export function segmented(name, choices, chosen, onChoose, possible = choices) {
 }
 
 /**
- * A form of options; its values are the server's defaults until others are given.
- * @param {Object} info the server's
+ * The option fields. They start with the server's defaults.
+ * @param {Object} info from the server
  * @param {string[]} names of the options to show
- * @param {function(Object): void} onChange gets the option that was changed
+ * @param {function(Object): void} onChange gets the changed option
  * @returns {{node: HTMLElement, set: function(Object): void, values: function(): Object}}
  */
 export function optionFields(info, names, onChange = () => {}) {

@@ -1,4 +1,4 @@
-/** Elements from plain values: text is only ever put in as text. */
+/** Creates elements. Strings are always inserted as text, never as markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -17,10 +17,10 @@ function kept(children) {
 }
 
 /**
- * Makes an HTML element.
+ * Creates an HTML element.
  * @param {string} tag
- * @param {Object} props attributes; `true` sets an empty one, false and null none; `onclick` and
- *   the like listen
+ * @param {Object} props attributes; true sets an empty attribute, false and null set none;
+ *   `onclick` and the like add listeners
  * @param {...(Node|string|Array|null|false)} children strings become text
  * @returns {HTMLElement}
  */
@@ -29,7 +29,7 @@ export function h(tag, props = {}, ...children) {
 }
 
 /**
- * Makes an SVG element; arguments as for `h`.
+ * Creates an SVG element; arguments as for `h`.
  * @returns {SVGElement}
  */
 export function s(tag, props = {}, ...children) {
@@ -37,7 +37,7 @@ export function s(tag, props = {}, ...children) {
 }
 
 /**
- * Puts other children into a node; what had the focus gets it again, told by its `data-key`.
+ * Replaces the children of a node. Focus stays on the element with the same `data-key`.
  * @param {Element} node
  */
 export function refill(node, ...children) {
@@ -47,28 +47,28 @@ export function refill(node, ...children) {
 }
 
 /**
- * A layer over a picture in whose own pixels polygons are drawn.
- * @param {{width: number, height: number}} size of the picture
+ * An overlay for an image, on which polygons are drawn in the image's own pixels.
+ * @param {{width: number, height: number}} size of the image
  * @param {Array<?number[][]>} polygons
  * @returns {SVGElement}
  */
 export function outline({ width, height }, ...polygons) {
   const drawn = polygons.filter(Boolean).flatMap((corners) => {
     const points = corners.map((corner) => corner.join(",")).join(" ");
-    // Light on dark, so that it is seen on any picture.
+    // A light line on a dark one is visible on any image.
     return [
       s("polygon", { class: "under", points }),
       s("polygon", { class: "over", points }),
     ];
   });
   const viewBox = `0 0 ${width} ${height}`;
-  // The inner frame cuts off what lies outside of the picture.
+  // The inner svg clips what lies outside the image.
   return s("svg", { class: "outline", viewBox, "aria-hidden": "true" },
     s("svg", { width, height }, drawn));
 }
 
 /**
- * The corners of an upright box, clockwise from the top left.
+ * The corners of an axis-aligned box, clockwise from the top left.
  * @param {?number[]} box x1, y1, x2, y2
  * @returns {?number[][]}
  */

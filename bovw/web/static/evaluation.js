@@ -1,4 +1,4 @@
-/** The page of evaluations: how good the ranking is on a data set whose truth is known. */
+/** The evaluation page: how good the ranking is on a dataset with ground truth. */
 
 import { ask, askOnce, evaluationPath } from "./api.js";
 import { optionFields } from "./controls.js";
@@ -7,11 +7,11 @@ import { number, t } from "./i18n.js";
 import { queryDetail } from "./ranking.js";
 import { moved, queryRows, queryTable, runName, runTable } from "./runs.js";
 
-// Milliseconds between two looks at a run that goes on.
+// Milliseconds between two polls of a running evaluation.
 const PATIENCE = 600;
 
 /**
- * The page of evaluations.
+ * The evaluation page.
  * @param {Object} app
  * @returns {{node: HTMLElement, update: Function, leave: Function}}
  */
@@ -47,7 +47,7 @@ export function evaluationPage(app) {
     app.go({ ...app.state, ...change }, how);
   }
 
-  /** Another data set has other runs, other settings and other queries. */
+  /** Switches to another dataset, which has its own runs, settings and queries. */
   function choose(change) {
     app.go({ view: "evaluation", ...change });
   }
@@ -75,7 +75,7 @@ export function evaluationPage(app) {
     const list = await runsOf(name, signal);
     const chosen = choice(state, set, list);
     refill(runs, list.length ? runTable(list, chosen, go) : h("p", {}, t("run.empty")));
-    // While another run goes on, what is looked at stays as it is.
+    // While another run makes progress, the results shown stay as they are.
     const key = drawingKey(state, set, chosen);
     if (key !== drawn) {
       fillHead(all, set, chosen);

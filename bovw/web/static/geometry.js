@@ -1,12 +1,12 @@
-/** Homographies, and what CSS makes of them. */
+/** Homographies and distances, for CSS and for the pointer. */
 
 /**
- * The CSS transform that lays one shown picture onto another.
+ * The CSS transform that warps one displayed image onto another.
  *
- * Pixel centres are at whole numbers, as everywhere in bovw, and CSS counts from the pixels' edges.
- * @param {number[][]} homography pixels of the one original to those of the other
- * @param {number} from CSS pixels per pixel of the one, as it is laid out
- * @param {number} to CSS pixels per pixel of the other
+ * bovw puts pixel centres at whole numbers; CSS counts from the edge of the first pixel.
+ * @param {number[][]} homography from pixels of one original to pixels of the other
+ * @param {number} from CSS pixels per pixel of the first image, as laid out
+ * @param {number} to CSS pixels per pixel of the second
  * @returns {string} matrix3d(...), for `transform-origin: 0 0`
  */
 export function cssTransform(homography, from, to) {
@@ -21,7 +21,7 @@ export function cssTransform(homography, from, to) {
 }
 
 /**
- * The distance of a point from a stretch of a line.
+ * The distance of a point from a line segment.
  * @returns {number}
  */
 export function distanceToLine([x, y], [x1, y1], [x2, y2]) {

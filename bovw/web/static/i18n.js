@@ -5,10 +5,10 @@ import vi from "./texts.vi.js";
 
 const STORED = "bovw-language";
 
-/** What each language calls itself. */
+/** The name of each language, in that language. */
 export const LANGUAGES = { en: "English", vi: "Tiếng Việt" };
 
-/** All texts by language; the keys are the same in each. */
+/** All texts by language. Every language has the same keys. */
 export const TEXTS = { en, vi };
 
 let current = firstLanguage();
@@ -18,7 +18,7 @@ function firstLanguage() {
   try {
     stored = localStorage.getItem(STORED);
   } catch {
-    // A browser may forbid it; then the language is the browser's each time.
+    // Storage is blocked: fall back to the browser's language.
   }
   if (stored in TEXTS) return stored;
   const codes = navigator.languages.map((code) => code.slice(0, 2).toLowerCase());
@@ -26,7 +26,7 @@ function firstLanguage() {
 }
 
 /**
- * The language that is spoken.
+ * The current language.
  * @returns {"en"|"vi"}
  */
 export function language() {
@@ -34,7 +34,7 @@ export function language() {
 }
 
 /**
- * Speaks another language from now on, and in this browser's next visits.
+ * Switches the language, also for later visits with this browser.
  * @param {"en"|"vi"} code
  */
 export function setLanguage(code) {
@@ -42,14 +42,14 @@ export function setLanguage(code) {
   try {
     localStorage.setItem(STORED, code);
   } catch {
-    // It is forgotten with this page then.
+    // Storage is blocked: the choice lasts until the page is closed.
   }
 }
 
 /**
  * The text of a key.
  * @param {string} key
- * @param {Object} values for the names in braces; `n` also decides between singular and plural
+ * @param {Object} values for the names in braces; `n` also selects singular or plural
  * @returns {string}
  */
 export function t(key, values = {}) {
@@ -63,9 +63,9 @@ export function t(key, values = {}) {
 }
 
 /**
- * A number as the language writes it.
+ * A number, formatted for the current language.
  * @param {number} value
- * @param {number} digits after the point
+ * @param {number} digits after the decimal point
  * @returns {string}
  */
 export function number(value, digits = 0) {

@@ -1,4 +1,4 @@
-/** Wires the pages to the address, the header and the user's photographs. */
+/** Connects the pages with the address bar, the header and the user's photos. */
 
 import { ask, onBusy, postPicture } from "./api.js";
 import { browser } from "./browse.js";
@@ -21,21 +21,21 @@ let page = null;
 let pageName = "";
 let upload = new AbortController();
 
-/** What the pages share: the state, how it is changed, and the pictures given in this window. */
+/** Shared by the pages: the state, how to change it, and the photos uploaded in this window. */
 const app = {
   info: null,
   state: parseState(location.search),
-  /** By their ids: {url, file, name, record}. */
+  /** By id: {url, file, name, record}. */
   pictures: new Map(),
   report,
-  /** Goes to a state; `how` is "replace", or "open" for what `close` leaves again. */
+  /** Goes to a state. `how`: "push", "replace", or "open" for a dialog that `close` leaves. */
   go(state, how = "push") {
     const told = how === "replace" ? history.state : { opened: how === "open" };
     const write = how === "replace" ? "replaceState" : "pushState";
     history[write](told, "", formatState(state));
     follow();
   },
-  /** Leaves what was opened: the step back, where there is one. */
+  /** Closes a dialog: goes back if `go` opened it, else replaces the state. */
   close(state) {
     if (history.state?.opened) history.back();
     else app.go(state, "replace");
@@ -85,7 +85,7 @@ function startPage() {
   return { ...browse, node };
 }
 
-/** Shows a file at once, gives it to the server, and goes to its search. */
+/** Shows a file at once, uploads it, then goes to its search. */
 async function take(file) {
   report(null);
   const most = app.info.limits.upload_bytes;

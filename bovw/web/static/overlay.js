@@ -1,18 +1,18 @@
-/** The query laid over a hit by the homography, to fade or draw aside like a curtain. */
+/** The query warped over a hit, to fade in or to pull aside like a curtain. */
 
 import { segmented } from "./controls.js";
 import { h } from "./dom.js";
 import { cssTransform } from "./geometry.js";
 import { t } from "./i18n.js";
 
-// The query is laid out no larger than the picture that the server gives.
+// The server's images are no larger than this, so the query is not laid out larger either.
 const LARGEST = 1600;
 
 /**
  * The query warped onto the hit.
- * @param {Object} matches the server's answer, its `transform` not null
- * @param {{query: string, hit: string}} urls of the pictures
- * @param {?number[]} region of the query; outside of it nothing is laid over the hit
+ * @param {Object} matches the server's answer, with a `transform`
+ * @param {{query: string, hit: string}} urls of the images
+ * @param {?number[]} region of the query; only this part is laid over the hit
  * @returns {{tools: HTMLElement, node: HTMLElement}}
  */
 export function overlay(matches, urls, region) {

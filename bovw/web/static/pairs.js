@@ -1,21 +1,21 @@
-/** Two pictures side by side, and lines between the points that agree. */
+/** Two images side by side, with lines between matching points. */
 
 import { cornersOf, h, s } from "./dom.js";
 import { distanceToLine } from "./geometry.js";
 import { t } from "./i18n.js";
 
-// Units of the drawing: the pictures' common side and the gap between them.
+// In units of the drawing: the side that both images share, and the gap between them.
 const SIDE = 1000;
 const GAP = 20;
-// Narrower than this many CSS pixels, one picture is put below the other.
+// Below this width in CSS pixels the images are stacked.
 const NARROW = 700;
-// How near the pointer has to be to a pair, in CSS pixels.
+// The pointer highlights a pair within this distance, in CSS pixels.
 const NEAR = 14;
 
 /**
- * Draws the points of two pictures that agree.
+ * Draws the matching points of two images.
  * @param {Object} matches the server's answer
- * @param {{query: string, hit: string}} urls of the pictures
+ * @param {{query: string, hit: string}} urls of the images
  * @param {?number[]} region of the query
  * @returns {{tools: HTMLElement, node: HTMLElement}}
  */
@@ -53,13 +53,13 @@ function drawn(matches, urls, region, stacked) {
   left.picture(urls.query, cornersOf(region)),
   right.picture(urls.hit, matches.box),
   pairs.map(drawnPair));
-  // Many lines are each fainter, so that the pictures are still seen.
+  // The more lines, the fainter each, so that the images stay visible.
   drawing.style.setProperty("--faint", Math.max(0.12, Math.min(0.9, 24 / pairs.length)));
   drawing.style.setProperty("--dot", stacked || pairs.length > 150 ? "3.5px" : "5px");
   return { drawing, pairs };
 }
 
-/** Where a picture lies in the drawing, and its points with it. */
+/** The place of an image in the drawing, and of the points in it. */
 function layout({ width, height }, stacked, offset) {
   const scale = SIDE / (stacked ? width : height);
   const [x, y] = stacked ? [0, offset] : [offset, 0];
@@ -68,7 +68,7 @@ function layout({ width, height }, stacked, offset) {
     wide,
     high,
     at: (u, v) => [x + (u + 0.5) * scale, y + (v + 0.5) * scale],
-    // In a frame of its own, beyond which a box is not drawn.
+    // The inner svg clips a box that reaches beyond the image.
     picture: (href, corners) => s("svg", {
       x, y, width: wide, height: high, viewBox: `0 0 ${width} ${height}`,
     },
@@ -80,7 +80,7 @@ function layout({ width, height }, stacked, offset) {
 function drawnPair({ a, b }) {
   return s("g", { class: "pair" },
     s("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1] }),
-    // A line of no length with round ends is a dot as large at any zoom.
+    // A line of length zero with round caps is a dot of the same size at any zoom.
     [a, b].map(([x, y]) => s("path", { d: `M${x} ${y}h0` })));
 }
 
@@ -91,7 +91,7 @@ function highlightNearest(drawing, pairs) {
     lit?.classList.remove("lit");
     lit = group;
     lit?.classList.add("lit");
-    // What is drawn last lies on top.
+    // Draw it last, on top of the others.
     if (lit) drawing.append(lit);
   };
   drawing.addEventListener("pointermove", (event) => {
@@ -104,7 +104,7 @@ function highlightNearest(drawing, pairs) {
   drawing.addEventListener("pointerleave", () => light(null));
 }
 
-/** The number of the nearest pair, by its points first and by its line otherwise; -1 for none. */
+/** The number of the nearest pair: by its points, else by its line; -1 if none is near. */
 function nearest(pairs, point, near, lines) {
   const byEnd = pairs.map(({ a, b }) => Math.min(distance(point, a), distance(point, b)));
   const end = smallest(byEnd, near);

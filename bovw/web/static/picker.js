@@ -1,4 +1,4 @@
-/** A photograph given by the user: dropped anywhere, pasted, or picked. */
+/** How the user gives a photo: choose, drop or paste it. */
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
@@ -6,7 +6,7 @@ import { t } from "./i18n.js";
 const TYPES = "image/jpeg,image/png,image/webp,image/tiff,image/bmp,.jpg,.jpeg,.tif,.tiff";
 
 /**
- * The area that invites to give a photograph.
+ * The upload area.
  * @param {function(File): void} take
  * @returns {HTMLElement}
  */
@@ -30,9 +30,9 @@ export function pickerArea(take) {
 }
 
 /**
- * Takes files that are dropped on the page or pasted into it.
+ * Accepts files that are dropped or pasted anywhere on the page.
  * @param {function(File): void} take
- * @param {function(): void} refuse called where something was dropped that is no file
+ * @param {function(): void} refuse called when what was dropped is not a file
  */
 export function watchForFiles(take, refuse) {
   const mark = (on) => document.body.classList.toggle("dropping", on);

@@ -1,4 +1,4 @@
-/** One query of an evaluation: its picture, its curve, and its ranking with the truth's labels. */
+/** One query of an evaluation: its image, its curve, and its ranking with ground-truth labels. */
 
 import { askOnce, evaluationPath, evaluationPictureUrl } from "./api.js";
 import { curveChart } from "./chart.js";
@@ -10,8 +10,8 @@ import { runName } from "./runs.js";
 const SHOWN = 50;
 
 /**
- * Asks for one query in one run or two, and draws it.
- * @param {Object} set the data set
+ * Fetches one query's results in one or two runs, and draws them.
+ * @param {Object} set the dataset
  * @param {Object} query one of its queries
  * @param {{run: Object, other: ?Object, setting: string}} chosen
  * @param {AbortSignal} signal
@@ -58,7 +58,7 @@ function labelled(hit) {
       h("p", { class: "name" }, nameText(hit.name))));
 }
 
-/** The query's picture with its region, in the original's pixels: a header tells how many. */
+/** The query image with its region. A response header gives the size of the original. */
 async function queryPicture(set, query, signal) {
   const url = evaluationPictureUrl(set.name, query.number);
   const picture = h("img", { src: url, alt: t("query.picture") });

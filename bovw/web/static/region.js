@@ -1,19 +1,19 @@
-/** The picture that is asked about, and a box on it: drawn, moved, resized, by hand or by keys. */
+/** The query image with a box on it, which mouse, touch or keys draw, move and resize. */
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
 const HANDLES = ["nw", "n", "ne", "e", "se", "s", "sw", "w"];
-// Keys are pressed in bursts: a search for every one of them would be too many.
+// Milliseconds without a key press before the search starts.
 const PATIENCE = 450;
-// Smaller than so many pixels of the screen is a click and no box.
+// A smaller drag, in screen pixels, counts as a click.
 const SMALLEST = 8;
-// In a smaller box than this, handles would hide each other.
+// In a smaller box than this the handles would overlap.
 const CROWDED = 48;
 
 /**
- * A picture with a box on it.
- * @param {function(?number[]): void} onChange gets x1, y1, x2, y2 in the picture's pixels, or null
+ * An image with a box on it.
+ * @param {function(?number[]): void} onChange gets x1, y1, x2, y2 in the image's pixels, or null
  * @returns {{node: HTMLElement, show: Function, size: Function, set: Function, mark: Function}}
  */
 export function regionEditor(onChange) {
@@ -74,7 +74,7 @@ export function regionEditor(onChange) {
 
   function start(event) {
     const finger = event.pointerType === "touch";
-    // Without a box, a finger on the picture scrolls the page.
+    // Without a box, touch scrolls the page.
     if (!width || event.button || (finger && !region)) return;
     const { x, y } = place(event);
     const handle = event.target.dataset.handle;
@@ -134,7 +134,7 @@ export function regionEditor(onChange) {
 
   return {
     node,
-    /** Shows a picture; where the browser cannot, another. */
+    /** Shows an image, or `otherwise` if the browser cannot display it. */
     show(url, otherwise) {
       const failed = wanted === url && picture.complete && !picture.naturalWidth;
       spare = otherwise;
@@ -142,19 +142,19 @@ export function regionEditor(onChange) {
       else if (failed) useSpare();
       wanted = url;
     },
-    /** Says how large the original is; without it there is nothing to draw a box on. */
+    /** Sets the size of the original. Without a size no box can be drawn. */
     size(size) {
       [width, height] = [size.width, size.height];
       shape(width, height);
       draw();
     },
-    /** Sets the box, or none. */
+    /** Sets or removes the box. */
     set(next) {
       if (drag || String(next) === String(region)) return;
       clearTimeout(timer);
       change(next ?? null);
     },
-    /** Puts a box in the middle and gives it the focus. */
+    /** Puts a box in the middle and focuses it. */
     mark() {
       if (!width) return;
       change(whole([width / 4, height / 4, (3 * width) / 4, (3 * height) / 4]));

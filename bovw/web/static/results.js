@@ -1,15 +1,15 @@
-/** The answer to a search: what is confirmed, and what only looks alike. */
+/** The results of a search: matches, and images that only look similar. */
 
 import { pictureUrl } from "./api.js";
 import { h, outline } from "./dom.js";
 import { number, t } from "./i18n.js";
 
-// With fewer inliers, geometry has confirmed by chance often enough to say so.
+// A match with fewer inliers may be chance; it is shown as uncertain.
 const WEAK = 10;
 
 /**
- * Says in one sentence whether anything is a match.
- * @param {Object} answer of the server
+ * Sums up the results: how many matches there are, and how many of them are uncertain.
+ * @param {Object} answer from the server
  * @returns {string}
  */
 export function verdict(answer) {
@@ -26,9 +26,9 @@ export function verdict(answer) {
 }
 
 /**
- * Draws the hits of an answer in two groups.
- * @param {Object} answer of the server
- * @param {{compare: function(string): void, search: function(string): void}} actions get hits' ids
+ * Draws the hits in two groups: matches, and similar images.
+ * @param {Object} answer from the server
+ * @param {{compare: function(string): void, search: function(string): void}} actions get a hit's id
  * @returns {HTMLElement[]}
  */
 export function resultGroups(answer, actions) {
@@ -41,7 +41,7 @@ export function resultGroups(answer, actions) {
 }
 
 /**
- * What is known of a hit, in words.
+ * The state of a hit in words: a match, uncertain, or only similar.
  * @param {{inliers: number, transform?: ?number[][]}} hit
  * @returns {Array<Node>}
  */
@@ -54,7 +54,7 @@ export function evidence(hit) {
 }
 
 /**
- * A name that breaks after its slashes and underscores, if it has to.
+ * A name that may break after slashes and underscores.
  * @param {string} name
  * @returns {HTMLElement}
  */
@@ -64,7 +64,7 @@ export function nameText(name) {
 }
 
 /**
- * A small picture with a box on it.
+ * A thumbnail with a box on it.
  * @param {{id: string, width: number, height: number, box?: ?number[][]}} image
  * @returns {HTMLElement}
  */

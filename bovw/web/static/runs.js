@@ -1,11 +1,11 @@
-/** The runs of an evaluation, and the queries of one run or of two. */
+/** The runs of an evaluation, and the queries of one or two runs. */
 
 import { h, s } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { nameText } from "./results.js";
 
 /**
- * A run by its options, in words.
+ * The name of a run: its options in words.
  * @param {{options: Object}} run
  * @returns {string}
  */
@@ -14,7 +14,7 @@ export function runName({ options }) {
 }
 
 /**
- * The table of the runs of a data set.
+ * The table of runs on a dataset.
  * @param {Object[]} runs newest first
  * @param {{run: ?Object, other: ?Object, setting: string}} chosen
  * @param {function(Object): void} go gets a change of the state
@@ -68,10 +68,10 @@ function intervalText(interval) {
 }
 
 /**
- * One row for every query, with its AP in one run or in both.
- * @param {Object} set the data set
+ * One row per query, with its AP in one run or in both.
+ * @param {Object} set the dataset
  * @param {{run: Object, other: ?Object, setting: string}} chosen
- * @returns {Object[]} number, id, ap, other, difference (null where unknown), failure
+ * @returns {Object[]} number, id, ap, other, difference (null if unknown), failure
  */
 export function queryRows(set, { run, other, setting }) {
   const of = (shown, query) => shown?.results?.queries.find(({ number: n }) => n === query.number);
@@ -85,8 +85,8 @@ export function queryRows(set, { run, other, setting }) {
 }
 
 /**
- * How many queries are better, worse and as good in the first of two runs.
- * @param {Object[]} rows of `queryRows`
+ * How many queries are better, worse and the same in the first of two runs.
+ * @param {Object[]} rows from `queryRows`
  * @returns {{better: number, worse: number, same: number}}
  */
 export function moved(rows) {
@@ -97,10 +97,10 @@ export function moved(rows) {
 }
 
 /**
- * The table of queries, sorted by any column.
- * @param {Object[]} rows of `queryRows`
- * @param {{sort: string, shown: ?number, two: boolean}} chosen sort: a column, "-" before it for
- *   the greatest first
+ * The table of queries, sorted by one column.
+ * @param {Object[]} rows from `queryRows`
+ * @param {{sort: string, shown: ?number, two: boolean}} chosen sort: a column, with "-" in front
+ *   for descending order
  * @param {function(Object): void} go gets a change of the state
  * @returns {HTMLElement}
  */
@@ -162,7 +162,7 @@ function sorted(rows, sort) {
   const column = sort.replace(/^-/, "");
   const sign = sort.startsWith("-") ? -1 : 1;
   return [...rows].sort((a, b) => {
-    // What has no figure comes last, whichever way.
+    // Rows without a value come last in either order.
     const unknown = (a[column] === null) - (b[column] === null);
     return unknown || sign * compared(a[column], b[column]) || a.number - b.number;
   });

@@ -1,4 +1,4 @@
-/** The page of one search: the picture with its box, and what was found. */
+/** The search page: the query image with its box, and the results. */
 
 import { askOnce, pictureUrl, recordPath } from "./api.js";
 import { comparison } from "./compare.js";
@@ -10,7 +10,7 @@ import { resultGroups, verdict } from "./results.js";
 import { optionsOf, searchParameters } from "./state.js";
 
 /**
- * The page of one search.
+ * The search page.
  * @param {Object} app
  * @returns {{node: HTMLElement, update: Function, expect: Function, leave: Function}}
  */
@@ -45,7 +45,7 @@ export function searchPage(app) {
     time.textContent = "";
   }
 
-  /** Shows a picture that is on its way to the server. */
+  /** Shows a photo that is still being uploaded. */
   function expect(url, name) {
     forget();
     title.textContent = name;

@@ -1,4 +1,4 @@
-/** The state of the page and its address, which say the same. */
+/** The state of the page, which is kept in its address. */
 
 const WORDS = ["view", "query", "image", "hit", "contains", "scoring",
   "set", "run", "other", "setting", "sort"];
@@ -6,7 +6,7 @@ const NUMBERS = ["offset", "topk", "rerank", "expand", "number"];
 const OPTIONS = ["scoring", "rerank", "expand", "topk"];
 
 /**
- * Reads the state from the address; what makes no sense is left out.
+ * Reads the state from the address. Invalid values are ignored.
  * @param {string} search `location.search`
  * @returns {Object}
  */
@@ -26,25 +26,26 @@ export function parseState(search) {
 /**
  * Writes the state as an address that `parseState` reads.
  * @param {Object} state
- * @returns {string} "?..." or "./" where there is nothing to say
+ * @returns {string} "?...", or "./" if the state is empty
  */
 export function formatState(state) {
   const text = parameters(state, [...WORDS, "region", ...NUMBERS]).toString();
-  // Commas need no escape and are easier to read.
+  // Unescaped commas are valid here and easier to read.
   return text ? `?${text.replaceAll("%2C", ",")}` : "./";
 }
 
 /**
- * What the server is asked for in a state.
+ * The parameters of the search request for a state.
  * @param {Object} state
- * @returns {URLSearchParams} the picture, its region and, where `options` is true, the options
+ * @param {boolean} options whether to include the options
+ * @returns {URLSearchParams} the image, its region and the options
  */
 export function searchParameters(state, options = true) {
   return parameters(state, ["query", "image", "region", ...(options ? OPTIONS : [])]);
 }
 
 /**
- * The options of a search in a state, which a search for another picture keeps.
+ * The search options in a state. They are kept when searching for another image.
  * @param {Object} state
  * @returns {Object}
  */
@@ -53,7 +54,7 @@ export function optionsOf(state) {
 }
 
 /**
- * Which page shows a state.
+ * The page that shows a state.
  * @param {Object} state
  * @returns {"start"|"search"|"evaluation"}
  */
