@@ -1,4 +1,4 @@
-"""Answers and evaluations as one HTML file each, which needs nothing else to be looked at."""
+"""Search results and evaluations as self-contained HTML files."""
 
 from bovw.report.answers import Asked as Asked
 from bovw.report.answers import answer_page as answer_page

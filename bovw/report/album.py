@@ -1,4 +1,4 @@
-"""The pictures of a page, each embedded once however often it is shown."""
+"""The images of a page. Each is embedded once, even if it is shown several times."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bovw.errors import ImageError
 from bovw.images import read_picture
 from bovw.records import Box, Bytes
 
-# What stands for a picture that cannot be read.
+# Stands in for an image that cannot be read.
 BLANK = Box(0, 0, 400, 300)
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture on the page.
+    """An image on the page.
 
     id     of its symbol
-    frame  the upright original's, in its pixels, in which everything on it is drawn
-    size   pixels along its longest side, at most
-    gone   why it cannot be shown; empty where it can
+    frame  of the upright original, in pixels; everything on it is drawn in these
+    size   longest side in pixels, at most
+    gone   why it cannot be shown; empty if it can
     """
 
     id: str
@@ -34,7 +34,7 @@ class Thumbnail:
 
     @property
     def symbol(self) -> str:
-        """The SVG that holds it."""
+        """The SVG symbol with the image."""
         x, y, width, height = self.frame
         return (
             f'<symbol id="{self.id}" viewBox="{x:g} {y:g} {width:g} {height:g}" '
@@ -44,7 +44,7 @@ class Thumbnail:
 
 @dataclass
 class Album:
-    """Thumbnails by path, made as they are asked for.
+    """Thumbnails by path, made on demand.
 
     quality  of the JPEGs, 0 to 100
     """
@@ -53,7 +53,7 @@ class Album:
     _thumbnails: dict[str, Thumbnail] = field(default_factory=dict)
 
     def thumbnail(self, path: str | Path, size: int) -> Thumbnail:
-        """Return a picture at `size` pixels along its longest side, or larger."""
+        """Return an image whose longest side is `size` pixels or more."""
         kept = self._thumbnails.get(str(path))
         if kept is None or kept.size < size:
             number = kept.id if kept else f"p{len(self._thumbnails)}"
@@ -62,7 +62,7 @@ class Album:
 
     @property
     def symbols(self) -> str:
-        """All pictures, to be placed once on the page."""
+        """All images, to be placed on the page once."""
         held = "\n".join(thumbnail.symbol for thumbnail in self._thumbnails.values())
         return f'<svg class="album" width="0" height="0" aria-hidden="true">\n{held}\n</svg>'
 

@@ -1,4 +1,4 @@
-"""What queries found, for somebody to look at: every hit, where in it, and why."""
+"""The HTML page of search results: every hit, where the query lies in it, and why."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from bovw.report.page import page
 from bovw.report.text import counted, path_shown, shown
 from bovw.search.searcher import Searcher
 
-# Longest side in pixels: of what is shown large, too, and of hits that geometry does not confirm.
+# Longest side in pixels: of queries and matches, and of hits that only look similar.
 LARGE, SMALL = 640, 320
-# From here on a match can be believed without looking; see docs/results.md.
+# Matches with fewer inliers are uncertain; see docs/results.md.
 ENOUGH = 10
 HOW = (
-    "A hit is confirmed when features of both pictures, the inliers, agree on how one lies in the "
-    f"other. From {ENOUGH} inliers on that is nearly always right; with fewer, look for yourself. "
-    "The box is where the query, or the part of it that was asked for, lies in the hit."
+    "A hit is a match when points in both images agree on where one lies in the other. These are "
+    f"the matching points, or inliers. With {ENOUGH} or more, a match is nearly always right; with "
+    "fewer it is uncertain: check it yourself. The box shows where the query, or the selected "
+    "part of it, lies in the hit."
 )
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One query and its answer.
+    """One query and its hits.
 
-    path    of the query's picture
-    region  the part asked for, in pixels of the upright picture
-    points  float64 [n, 4] by a confirmed hit's name: x, y in the query and x, y in the hit of every
+    path    of the query image
+    region  the part searched for, in pixels of the upright image
+    points  float64 [n, 4] by the name of a match: x, y in the query and x, y in the hit, for each
             inlier
     """
 
@@ -42,19 +43,19 @@ class Asked:
 
     @property
     def sure(self) -> int:
-        """How many hits are confirmed by enough inliers to believe it."""
+        """How many matches are certain."""
         return sum(hit.inliers >= ENOUGH for hit in self.hits)
 
     @property
     def unsure(self) -> int:
-        """How many hits are confirmed by fewer."""
+        """How many matches are uncertain."""
         return sum(hit.verified for hit in self.hits) - self.sure
 
 
 def with_points(
     searcher: Searcher, path: Path, features: Features, region: Box, hits: Sequence[Hit]
 ) -> Asked:
-    """Return a query's answer with the inliers of its confirmed hits."""
+    """Return a query and its hits, with the inliers of the matches."""
     names = searcher.index.names
     numbers = [names.find(hit.name) for hit in hits if hit.verified]
     compared = searcher.compare(features, region, [n for n in numbers if n is not None])
@@ -62,13 +63,13 @@ def with_points(
 
 
 def answer_page(answers: Sequence[Asked]) -> bytes:
-    """Return the HTML file that shows queries and their hits."""
+    """Return the HTML page that shows queries and their hits."""
     album = Album()
     sections = "".join(_section(n, asked, album) for n, asked in enumerate(answers, 1))
     several = len(answers) > 1
     title = f"{len(answers):,} queries" if several else answers[0].path.name
     contents = f"<h1>{title}</h1>\n{_contents(answers)}" if several else ""
-    return page(f"Found for {title}", f"{contents}{sections}<footer>{HOW}</footer>", album)
+    return page(f"Results for {title}", f"{contents}{sections}<footer>{HOW}</footer>", album)
 
 
 def _contents(answers: Sequence[Asked]) -> str:
@@ -81,21 +82,21 @@ def _contents(answers: Sequence[Asked]) -> str:
 
 
 def _summary(asked: Asked) -> str:
-    unsure = f"{asked.unsure:,} perhaps" if asked.unsure else ""
-    sure = f"{asked.sure:,} confirmed" if asked.sure else ""
-    return ", ".join(filter(None, (sure, unsure))) or "nothing confirmed"
+    unsure = f"{asked.unsure:,} uncertain" if asked.unsure else ""
+    sure = counted(asked.sure, "match") if asked.sure else ""
+    return ", ".join(filter(None, (sure, unsure))) or "no match"
 
 
 def _section(number: int, asked: Asked, album: Album) -> str:
     query = album.thumbnail(asked.path, LARGE)
     outline = None if asked.region == query.frame else corners(asked.region)
     hits = "\n".join(_hit(hit, asked, query, outline, album) for hit in asked.hits)
-    asked_for = "the whole picture" if outline is None else "the part in the box"
+    asked_for = "the whole image" if outline is None else "the part in the box"
     return f"""<section id="q{number}">
 <div class="asked">{figure(query, f"Query: {asked.path.name}", outline)}
-<div><p class="soft">What shows the same as</p>
+<div><p class="soft">Images that show the same thing as</p>
 <h2>{shown(asked.path.name)}</h2>
-<p class="soft">asked for {asked_for}{_reason(query)}</p>
+<p class="soft">searched for {asked_for}{_reason(query)}</p>
 <p class="verdict">{_verdict(asked)}</p></div></div>
 <ol class="hits">
 {hits}
@@ -106,13 +107,16 @@ def _section(number: int, asked: Asked, album: Album) -> str:
 
 def _verdict(asked: Asked) -> str:
     if not asked.sure and not asked.unsure:
-        return '<span class="word">No picture is confirmed</span>: what is below only looks alike.'
+        return '<span class="word">No match</span>: the images below only look similar.'
     lines = []
     if asked.sure:
-        lines.append(f'<span class="word yes">{counted(asked.sure, "picture")} confirmed</span>')
+        lines.append(f'<span class="word yes">{counted(asked.sure, "match")}</span>')
     if asked.unsure:
-        many = f"{asked.unsure:,} more" if asked.sure else counted(asked.unsure, "picture")
-        lines.append(f"{many} confirmed by few inliers: look for yourself")
+        one = asked.unsure == 1
+        many = f"{asked.unsure:,} more {'is' if one else 'are'}"
+        if not asked.sure:
+            many = f"{counted(asked.unsure, 'match')}, {'but' if one else 'all'}"
+        lines.append(f"{many} uncertain: check {'it' if one else 'them'} yourself")
     return "<br>".join(lines)
 
 
@@ -126,11 +130,11 @@ def _hit(hit: Hit, asked: Asked, query: Thumbnail, outline: Doubles | None, albu
 
 def _evidence(hit: Hit) -> str:
     if not hit.verified:
-        return '<p class="soft">looks alike, not confirmed</p>'
-    inliers = counted(hit.inliers, "inlier")
+        return '<p class="soft">looks similar, no match</p>'
+    inliers = counted(hit.inliers, "matching point")
     if hit.inliers >= ENOUGH:
-        return f'<p class="word yes">confirmed by {inliers}</p>'
-    return f'<p><span class="word few">confirmed by {inliers}</span>, few: look for yourself</p>'
+        return f'<p class="word yes">match: {inliers}</p>'
+    return f'<p><span class="word few">uncertain: {inliers}</span>, check it yourself</p>'
 
 
 def _reason(thumbnail: Thumbnail) -> str:
@@ -143,6 +147,6 @@ def _details(
     points = asked.points.get(hit.name)
     if points is None or found.gone or query.gone:
         return ""
-    alt = f"{asked.path.name} and {hit.name}, with lines between what agrees"
+    alt = f"{asked.path.name} and {hit.name}, with lines between matching points"
     drawn = pair_figure(query, found, alt, points, (outline, hit.box))
-    return f"<details><summary>What agrees</summary>{drawn}</details>"
+    return f"<details><summary>Matching points</summary>{drawn}</details>"

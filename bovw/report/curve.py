@@ -1,4 +1,4 @@
-"""Precision-recall curves as SVG."""
+"""Precision-recall curves as SVG drawings."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from bovw.report.text import shown
 
-# The plot's side in units of the drawing, and the room for its labels left of it and below.
+# In units of the drawing: the side of the plot, and the room for labels left of it and below it.
 SIDE, LEFT, BELOW = 240.0, 40.0, 38.0
-# How the first curve, the second and the third are drawn.
+# CSS classes of the first, second and third curve.
 STYLES = ("own", "own second", "own third")
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def curve_figure(curves: Mapping[str, Sequence[float]], alt: str) -> str:
-    """Draw curves by their names: precisions at recalls evenly spaced from 0 to 1.
+    """Draw curves by name; a curve is its precisions at recalls evenly spaced from 0 to 1.
 
-    The names stand in the drawing where there are several.
+    If there are several, the drawing shows their names.
     """
     drawn = "".join(
         f'<polyline class="{style}" points="{_points(precisions)}"/>'
@@ -61,7 +61,7 @@ def _axes() -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    """Name the curves in the lower left corner, which they leave empty more than any other."""
+    """Draw the legend in the lower left corner, where the curves leave most room."""
     rows = []
     for row, (style, name) in enumerate(zip(STYLES, names, strict=False)):
         y = _y(0) - 16 * (len(names) - row) + 4

@@ -1,4 +1,4 @@
-"""What an evaluation measured, and every query's answer beside what the truth says of it."""
+"""The HTML page of an evaluation: its figures, and each query's hits with their true labels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from bovw.report.figure import figure
 from bovw.report.page import page
 from bovw.report.text import counted, path_shown, shown
 
-# Longest sides in pixels of hits and of queries, and their JPEG quality: about 5 and 15 kB.
+# Longest sides of hits and queries in pixels, and their JPEG quality: about 5 and 15 kB each.
 SIZE, QUERY_SIZE, QUALITY = 160, 320, 75
-# Hits shown of a query, and ranks of its positives written out.
+# How many hits of a query are shown, and how many ranks of its positives are listed.
 HITS, RANKS = 10, 15
-# How a label is coloured, beside its word, and what it means.
+# The CSS class and the meaning of each label.
 COLOURS = {"good": "yes", "ok": "yes", "easy": "yes", "hard": "hard", "junk": "soft", "wrong": "no"}
 MEANINGS = {
-    "good": "to be found",
-    "ok": "to be found",
-    "easy": "to be found, but not counted in the setting hard",
-    "hard": "to be found, but not counted in the setting easy",
+    "good": "correct",
+    "ok": "correct",
+    "easy": "correct, but not counted in the setting hard",
+    "hard": "correct, but not counted in the setting easy",
     "junk": "not counted",
     "wrong": "all other images",
 }
@@ -35,9 +35,9 @@ Curves = dict[str, list[float]]
 
 
 def evaluation_page(evaluation: Evaluation, images: Path) -> bytes:
-    """Return the HTML file of an evaluation, worst queries first.
+    """Return the HTML page of an evaluation, worst queries first.
 
-    images  the folder that the queries' names are below
+    images  the folder that contains the query images
     """
     album = Album(QUALITY)
     curves = [_curves(outcome) for outcome in evaluation.outcomes]
@@ -54,18 +54,18 @@ def evaluation_page(evaluation: Evaluation, images: Path) -> bytes:
 {_figures(evaluation)}
 <div class="sheet">{_mean_curve(evaluation, curves)}
 {_settings(report)}</div>
-<section><h2>Queries, the worst first</h2>
-<p class="soft">What the truth calls a hit: {_legend(evaluation)}. An amber box is where geometry \
-confirms the query in the hit.</p>
+<section><h2>Queries, worst first</h2>
+<p class="soft">Labels from the ground truth: {_legend(evaluation)}. An amber box shows where the \
+query matches the hit.</p>
 <div class="queries">
 {queries}
 </div></section>
 <footer>{_time(report)}</footer>"""
-    return page(f"{name}, evaluated", body, album)
+    return page(f"Evaluation of {name}", body, album)
 
 
 def _legend(evaluation: Evaluation) -> str:
-    """Explain the labels that this truth uses."""
+    """Explain the labels that this ground truth uses."""
     used = {label for o in evaluation.outcomes for label in o.query.labels.values()} | {"wrong"}
     return "; ".join(f"{_word(label)}, {MEANINGS[label]}" for label in MEANINGS if label in used)
 
@@ -75,7 +75,7 @@ def _word(label: str) -> str:
 
 
 def _curves(outcome: Outcome) -> Curves:
-    """Return a query's interpolated curve by setting, without those that have no positives."""
+    """Return a query's interpolated curve for each setting in which it has positives."""
     return {
         setting: interpolated(precision_recall(outcome.ranking, judged.positives, judged.junk))
         for setting, judged in outcome.query.judgements.items()
@@ -90,12 +90,13 @@ def _figures(evaluation: Evaluation) -> str:
         name = "" if setting == "all" else f" {setting}"
         figures += [
             _figure(
-                f"{evaluation.mean_ap(setting):.4f}", f"mAP{name}, 95 %: {low:.3f} to {high:.3f}"
+                f"{evaluation.mean_ap(setting):.4f}",
+                f"mAP{name}, 95 % interval: {low:.3f} to {high:.3f}",
             ),
-            _figure(f"{evaluation.recall_at_1(setting):.4f}", f"R@1{name}: found first"),
+            _figure(f"{evaluation.recall_at_1(setting):.4f}", f"R@1{name}: first hit correct"),
         ]
     if evaluation.ukbench is not None:
-        figures.append(_figure(f"{evaluation.ukbench:.3f}", "of 4 among the first 4"))
+        figures.append(_figure(f"{evaluation.ukbench:.3f}", "of 4 correct images in the first 4"))
     return f'<div class="figures">{"".join(figures)}</div>'
 
 
@@ -108,14 +109,14 @@ def _mean_curve(evaluation: Evaluation, curves: list[Curves]) -> str:
     for setting in evaluation.dataset.settings:
         own = [curve[setting] for curve in curves if setting in curve]
         means[setting] = [fmean(at) for at in zip(*own, strict=True)]
-    drawn = curve_figure(means, "Mean precision by recall")
-    caption = "Precision at 101 recalls, interpolated, averaged over queries"
+    drawn = curve_figure(means, "Mean precision-recall curve")
+    caption = "Interpolated precision at 101 recall levels, averaged over queries"
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
 
 
 def _settings(report: dict[str, Any]) -> str:
     values = report["settings"] | {"features": _joined(report["settings"]["features"])}
-    del values["index"]  # where it lies is nobody else's business
+    del values["index"]  # a path on this machine; do not publish it
     values["bytes_per_image"] = f"{values['bytes_per_image']:,.0f}"
     rows = (
         f"<dt>{shown(key.replace('_', ' '))}</dt><dd>{shown(str(value))}</dd>"
@@ -130,11 +131,11 @@ def _joined(options: dict[str, Any]) -> str:
 
 def _time(report: dict[str, Any]) -> str:
     describe, search = (report["milliseconds"][stage] for stage in ("describe", "search"))
-    return f"A query took {describe:.0f} ms to describe and {search:.0f} ms to search (medians)."
+    return f"Median time per query: {describe:.0f} ms for features, {search:.0f} ms for the search."
 
 
 def _worth(ap: Any) -> float:
-    """Return what queries are sorted by: the mean AP of the settings that have positives."""
+    """Return the sort key of a query: its mean AP over the settings that have positives."""
     values = [v for v in (ap.values() if isinstance(ap, dict) else [ap]) if v is not None]
     return fmean(values) if values else 2.0
 
@@ -147,7 +148,7 @@ def _query(outcome: Outcome, ap: Any, curves: Curves, images: Path, album: Album
     return f"""<details><summary><span class="id">{shown(query.id)}</span>
 {_precision(ap)}</summary>
 <div class="asked">{figure(picture, f"Query: {query.image}", outline)}
-{curve_figure(curves, f"Precision by recall of {query.id}")}
+{curve_figure(curves, f"Precision-recall curve of {query.id}")}
 <div><p class="name">{path_shown(query.image)}</p>{_found(outcome)}</div></div>
 <ol class="hits">
 {hits}
@@ -165,23 +166,23 @@ def _precision(ap: Any) -> str:
 
 
 def _found(outcome: Outcome) -> str:
-    """Tell at which ranks a query's positives are, or why it was not asked."""
+    """List the ranks of a query's positives, or say why the query failed."""
     if outcome.failure:
-        return f'<p class="word no">not asked: {shown(outcome.failure)}</p>'
+        return f'<p class="word no">failed: {shown(outcome.failure)}</p>'
     lines = []
     for setting, judged in outcome.query.judgements.items():
         kept = [name for name in outcome.ranking if name not in judged.junk]
         ranks = [rank for rank, name in enumerate(kept, 1) if name in judged.positives]
         written = ", ".join(f"{rank:,}" for rank in ranks[:RANKS]) + ", …" * (len(ranks) > RANKS)
         name = "" if setting == "all" else f"{setting}: "
-        positives = counted(len(judged.positives), "image")
-        lines.append(f"<p>{name}{positives} to find, at rank {written or 'none'}</p>")
+        positives = counted(len(judged.positives), "correct image")
+        lines.append(f"<p>{name}{positives}, ranks found: {written or 'none'}</p>")
     return "".join(lines)
 
 
 def _hit(hit: Hit, query: Query, album: Album) -> str:
     label = _label(hit.name, query)
-    inliers = f", {counted(hit.inliers, 'inlier')}" if hit.verified else ""
+    inliers = f", {counted(hit.inliers, 'matching point')}" if hit.verified else ""
     thumbnail = album.thumbnail(hit.path, SIZE)
     return f"""<li class="hit">{figure(thumbnail, f"{hit.rank}: {hit.name}", hit.box)}
 <div class="about"><span class="rank">{hit.rank}</span>\
@@ -190,6 +191,6 @@ def _hit(hit: Hit, query: Query, album: Album) -> str:
 
 
 def _label(name: str, query: Query) -> str:
-    """Return what the truth calls an image; a query that must not find itself is its own junk."""
+    """Return an image's label; a query that must not find itself is its own junk."""
     junk = any(name in judged.junk for judged in query.judgements.values())
     return query.labels.get(name, "junk" if junk else "wrong")

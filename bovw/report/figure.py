@@ -1,4 +1,4 @@
-"""Pictures as SVG, with what was found drawn on them in pixels of the originals."""
+"""Images as SVG, with boxes and matching points drawn in pixels of the originals."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from bovw.records import Doubles
 from bovw.report.album import Thumbnail
 from bovw.report.text import shown
 
-# Two pictures side by side: their height, the gap between them.
+# Two images side by side: their height, and the gap between them.
 HEIGHT, GAP = 600.0, 12.0
-# More lines than these hide the pictures; every inlier has its dots.
+# More lines than this would hide the images. Every inlier still has its dots.
 LINES = 100
-# Lines run from green at the top to violet at the bottom in so many steps; the box is amber.
+# Lines go from green at the top to violet at the bottom in this many steps; the box is amber.
 BANDS, HUES = 12, (140, 300)
 
 
 def figure(thumbnail: Thumbnail, alt: str, outline: Doubles | None = None) -> str:
-    """Show a picture, and an outline [n, 2] on it."""
+    """Draw an image with an outline [n, 2] on it."""
     frame = thumbnail.frame
     return (
         f'<svg class="picture" viewBox="0 0 {frame.x2:g} {frame.y2:g}" role="img">'
@@ -34,10 +34,10 @@ def pair_figure(
     points: Doubles,
     outlines: tuple[Doubles | None, Doubles | None],
 ) -> str:
-    """Show two pictures side by side, joined by lines.
+    """Draw two images side by side, with lines between matching points.
 
-    points    float64 [n, 4]: x, y in the left picture and x, y in the right
-    outlines  float64 [m, 2] on either picture, or None
+    points    float64 [n, 4]: x, y in the left image and x, y in the right
+    outlines  float64 [m, 2] on each image, or None
     """
     scales = [HEIGHT / picture.frame.y2 for picture in (left, right)]
     start = left.frame.x2 * scales[0] + GAP
@@ -57,7 +57,7 @@ def _placed(thumbnail: Thumbnail, x: float, height: float) -> str:
 
 
 def _boxed(thumbnail: Thumbnail, outline: Doubles | None, x: float, scale: float) -> str:
-    """Draw an outline, and shade what lies outside of it; nothing on a picture that is gone."""
+    """Draw an outline and shade what lies outside it. On a missing image, draw nothing."""
     if outline is None or thumbnail.gone:
         return ""
     seen = clip_to_frame(outline, thumbnail.frame) * scale + [x, 0]
@@ -71,7 +71,7 @@ def _boxed(thumbnail: Thumbnail, outline: Doubles | None, x: float, scale: float
 
 
 def _joined(ends: Doubles) -> str:
-    """Draw lines and their ends [n, 4]: one path a colour, from the top of the left picture."""
+    """Draw lines and their ends [n, 4], one path per colour, from the top of the left image."""
     ends = ends[np.argsort(ends[:, 1], kind="stable")]
     lined = np.zeros(len(ends), bool)
     lined[np.linspace(0, len(ends) - 1, min(LINES, len(ends))).astype(int)] = True

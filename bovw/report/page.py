@@ -1,4 +1,4 @@
-"""The page around a report: one file that runs nothing and fetches nothing."""
+"""The HTML page around a report: one file without scripts and without external resources."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ $body
 
 
 def page(title: str, body: str, album: Album) -> bytes:
-    """Return a whole file, in UTF-8; `body` is HTML that shows pictures of the album."""
+    """Return the whole page in UTF-8. `body` is HTML that shows images of the album."""
     text = PAGE.substitute(
         version=__version__, title=shown(title), style=STYLE, symbols=album.symbols, body=body
     )

@@ -1,4 +1,4 @@
-"""How reports look: on a screen by day and by night, on a telephone, and on paper."""
+"""The style of reports: light and dark screens, phones, and print."""
 
 STYLE = """\
 :root {

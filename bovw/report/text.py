@@ -1,4 +1,4 @@
-"""Text on a page: names come from anyone's disk and must not become markup."""
+"""Text for HTML. File names can contain anything and must not become markup."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ def shown(name: str) -> str:
 
 
 def path_shown(name: str) -> str:
-    """Return a name as HTML that may be broken after its folders."""
+    """Return a name as HTML that may wrap after each folder."""
     return shown(name).replace("/", "/<wbr>")
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 inlier", "1,200 images"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """Return a number with its noun: "1 match", "4 matches", "1,200 images"."""
+    plural = noun + ("es" if noun.endswith("ch") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -23,6 +23,7 @@ from bovw.index import Index
 from bovw.records import Box, Hit
 from bovw.report import Asked, answer_page, evaluation_page, with_points
 from bovw.report.album import Album
+from bovw.report.answers import ENOUGH
 from bovw.report.evaluation import HITS
 from bovw.report.figure import LINES, pair_figure
 from bovw.search.query import describe_query
@@ -126,8 +127,9 @@ def test_every_hit_is_shown_and_boxed_where_confirmed(
     assert len(page.all("image")) == len(files)
     text = "".join(page.text)
     for hit in confirmed:
-        assert f"confirmed by {hit.inliers} inliers" in text
-    assert text.count("looks alike, not confirmed") == len(hits) - len(confirmed)
+        state = "match" if hit.inliers >= ENOUGH else "uncertain"
+        assert f"{state}: {hit.inliers} matching points" in text
+    assert text.count("looks similar, no match") == len(hits) - len(confirmed)
 
 
 def test_points_are_the_inliers_of_the_hits(searcher: Searcher, collection: Collection) -> None:
@@ -145,7 +147,7 @@ def test_the_region_is_drawn(searcher: Searcher, collection: Collection) -> None
     query = collection.queries[0]
     path, region = collection.root / query.name, scene_box(query.homography)
     whole, part = (answer_page([asked(searcher, path, box, 1)]) for box in (None, region))
-    assert "the whole picture" in whole.decode() and "the part in the box" in part.decode()
+    assert "the whole image" in whole.decode() and "the part in the box" in part.decode()
     drawn = len(Page(part).all("polygon", "box")) - len(Page(whole).all("polygon", "box"))
     assert drawn == 2, "on the query, and again beside the hit"
 
@@ -165,13 +167,13 @@ def test_names_are_escaped_and_what_is_gone_has_a_placeholder(tmp_path: Path) ->
     assert "alert('x')" in text and "<b>?.png" in text
     assert len(page.all("rect", "blank")) == 1 and "cannot be shown" in text
     assert page.boxes() == len(page.all("svg", "pair")) == 1
-    assert "1 more confirmed by few inliers" in text
+    assert "1 more is uncertain: check it yourself" in text
 
 
 def test_an_answer_without_hits_says_so(collection: Collection) -> None:
     path = collection.root / collection.queries[0].name
     page = check(answer_page([Asked(path, Box(0, 0, 640, 480), [], {})]))
-    assert "No picture is confirmed" in "".join(page.text)
+    assert "No match: the images below" in "".join(page.text)
 
 
 def test_a_picture_is_kept_once_at_the_largest_size(collection: Collection) -> None:
@@ -269,7 +271,7 @@ def test_a_query_that_failed_says_why(evaluation: Evaluation, collection: Collec
     outcomes = list(evaluation.outcomes)
     outcomes[2] = replace(outcomes[2], failure="empty <file>")
     page = check(evaluation_page(replace(evaluation, outcomes=outcomes), collection.root))
-    assert "not asked: empty <file>" in "".join(page.text)
+    assert "failed: empty <file>" in "".join(page.text)
 
 
 # The commands

@@ -52,7 +52,10 @@ FLAGS = [
 HOSTILE = "<script>alert(1)</script>.jpg"
 WIDTH, HEIGHT = 640, 480
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-VERDICT = re.compile(r"^\d+ images are confirmed\.( \d+ more only weakly: look for yourself\.)?$")
+VERDICT = re.compile(
+    r"^\d+ matches\."
+    r"( (1 more is uncertain: check it|\d+ more are uncertain: check them) yourself\.)?$"
+)
 # Farther apart, in pixels, two boxes are not the same.
 NEAR = 8.0
 
@@ -170,7 +173,7 @@ def give(page: Page, event: str, path: Path) -> None:
 
 
 def pick(page: Page, path: Path) -> None:
-    page.get_by_label("Choose a photograph").set_input_files(path)
+    page.get_by_label("Choose a photo").set_input_files(path)
     settle(page)
 
 
@@ -258,7 +261,7 @@ def test_what_is_no_picture_is_refused_in_words(open_page: Open, tmp_path: Path)
     broken.write_bytes(b"no picture")
     page = open_page(refusals=(422,))
     with page.expect_response(re.compile("/queries$")) as answer:
-        page.get_by_label("Choose a photograph").set_input_files(broken)
+        page.get_by_label("Choose a photo").set_input_files(broken)
     assert answer.value.status == 422
     expect(page.get_by_role("alert")).to_contain_text("not a readable JPEG")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Find the same thing")
@@ -270,7 +273,7 @@ def test_a_picture_that_is_too_large_is_not_sent(open_page: Open, tmp_path: Path
         file.truncate(51_000_000)
     page = open_page()
     page.on("request", lambda request: request.method == "POST" and pytest.fail("it was sent"))
-    page.get_by_label("Choose a photograph").set_input_files(large)
+    page.get_by_label("Choose a photo").set_input_files(large)
     expect(page.get_by_role("alert")).to_contain_text("large.jpg is too large")
 
 
@@ -287,7 +290,7 @@ def test_a_busy_server_is_asked_again(open_page: Open, query: Path) -> None:
             route.fulfill(status=status, headers=headers, body='{"detail": "busy"}')
 
     page.route("**/api/v1/search?*", busy)
-    page.get_by_label("Choose a photograph").set_input_files(query)
+    page.get_by_label("Choose a photo").set_input_files(query)
     expect(page.locator("#busy")).to_contain_text("busy, trying again")
     settle(page)
     expect(page.locator("#busy")).to_be_empty()
@@ -314,7 +317,7 @@ def test_a_box_is_drawn_and_searched_for(
 
 
 def points(card: Locator) -> int:
-    found = re.match(r"([\d,]+) points? agrees?", card.locator(".evidence").inner_text())
+    found = re.match(r"([\d,]+) matching points?", card.locator(".evidence").inner_text())
     assert found
     return int(found[1].replace(",", ""))
 
@@ -322,9 +325,9 @@ def points(card: Locator) -> int:
 def test_a_box_is_moved_resized_and_removed_by_keys(open_page: Open, query: Path) -> None:
     page = open_page()
     pick(page, query)
-    page.get_by_role("button", name="Mark a part").press("Enter")
+    page.get_by_role("button", name="Select a part").press("Enter")
     expect(page).to_have_url(re.compile("region=160,120,480,360"))
-    box = page.get_by_label("The part that is searched for")
+    box = page.get_by_label("Selected part")
     expect(box).to_be_focused()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
@@ -357,14 +360,14 @@ def test_a_box_is_moved_and_resized_by_hand(open_page: Open, query: Path) -> Non
     page.mouse.move(place["x"] + 0.6 * place["width"], place["y"] + 0.5 * place["height"])
     page.mouse.up()
     expect(page).to_have_url(re.compile("region=22[345],1(19|20|21),54[345],3(59|60|61)"))
-    page.get_by_role("button", name="Whole picture").click()
+    page.get_by_role("button", name="Whole image").click()
     expect(page).not_to_have_url(re.compile("region="))
 
 
 def test_a_finger_moves_the_box(open_page: Open, query: Path) -> None:
     page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
     pick(page, query)
-    page.get_by_role("button", name="Mark a part").tap()
+    page.get_by_role("button", name="Select a part").tap()
     settle(page)
     page.locator(".region-box").evaluate(
         """(box) => {
@@ -396,8 +399,8 @@ def test_a_hit_is_searched_with_and_back_returns(
     expect(page).to_have_url(re.compile("image="))
     expect(page.get_by_role("heading", level=1)).to_have_text(view)
     settle(page)
-    expect(hit(page, view)).to_contain_text("the picture itself")
-    expect(page.locator(".verdict")).to_have_text(re.compile("other images are confirmed"))
+    expect(hit(page, view)).to_contain_text("the query itself")
+    expect(page.locator(".verdict")).to_have_text(re.compile("other matches"))
     page.go_back()
     expect(page).to_have_url(first)
     expect(page.get_by_role("heading", level=1)).to_have_text("scene_01.jpg")
@@ -417,7 +420,7 @@ def test_a_comparison_draws_every_inlier(
     card.get_by_role("button", name="Compare").click()
     dialog = page.get_by_role("dialog", name="Comparison")
     expect(dialog.locator(".pair")).to_have_count(expected)
-    expect(dialog).to_contain_text(f"{expected} points agree")
+    expect(dialog).to_contain_text(f"{expected} matching points")
     screenshot(page, "compare")
     dot = dialog.locator(".pair path").first.bounding_box()
     assert dot
@@ -439,7 +442,7 @@ def test_the_query_is_laid_over_the_hit(
     view = collection.views_of(1)[0]
     page.get_by_role("button", name=f"Compare: {view.name}").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_text("One over the other").click()
+    dialog.get_by_text("Overlay").click()
     slider = dialog.get_by_role("slider")
     curtain = dialog.locator(".curtain")
     expect(curtain).to_have_css("opacity", "0.5")
@@ -475,8 +478,8 @@ def test_what_is_not_confirmed_is_compared_without_lines(open_page: Open, query:
     pick(page, query)
     page.locator(".group.alike .hit").first.get_by_role("button", name="Compare").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("looks alike, not confirmed")
-    expect(dialog.get_by_label("One over the other")).to_be_disabled()
+    expect(dialog).to_contain_text("looks similar, no match")
+    expect(dialog.get_by_label("Overlay")).to_be_disabled()
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
 
@@ -507,8 +510,10 @@ def test_an_address_is_shared(open_page: Open, collection: Collection, query: Pa
 
 def test_a_picture_that_is_no_longer_kept_is_asked_for_again(open_page: Open) -> None:
     page = open_page(f"?query={'0' * 64}", refusals=(404,))
-    expect(page.get_by_text("This picture is no longer kept: drop it again.")).to_be_visible()
-    page.get_by_role("button", name="Another picture").last.click()
+    expect(
+        page.get_by_text("This photo is no longer on the server. Upload it again.")
+    ).to_be_visible()
+    page.get_by_role("button", name="New search").last.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Find the same thing")
 
 
@@ -558,7 +563,7 @@ def test_two_runs_are_compared(open_page: Open, collection: Collection) -> None:
     queries = page.locator(".queries tbody tr")
     expect(queries).to_have_count(len(collection.queries))
     page.get_by_role("button", name="Compare: tfidf, 0 checked").click()
-    expect(page.get_by_text(re.compile("A against B: .* better"))).to_be_visible()
+    expect(page.get_by_text(re.compile("A compared with B: .* better"))).to_be_visible()
     differences = page.locator("td.difference").all_inner_texts()
     values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in differences]
     assert values == sorted(values, reverse=True)
@@ -596,7 +601,7 @@ def test_nothing_is_wider_than_a_phone(open_page: Open, query: Path) -> None:
     page.locator(".hit .thumb").first.click()
     expect(page.locator(".pair").first).to_be_visible()
     assert fits(page)
-    page.get_by_text("One over the other").click()
+    page.get_by_text("Overlay").click()
     assert fits(page)
     page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_role("link", name="Evaluation").click()
@@ -608,7 +613,7 @@ def test_vietnamese_is_spoken_and_remembered(open_page: Open, query: Path) -> No
     page = open_page()
     pick(page, query)
     page.get_by_label("Language").select_option("vi")
-    expect(page.locator(".verdict")).to_have_text(re.compile("ảnh được xác nhận"))
+    expect(page.locator(".verdict")).to_have_text(re.compile("ảnh khớp"))
     expect(page.locator("html")).to_have_attribute("lang", "vi")
     page.reload()
     expect(page.get_by_role("button", name="Khoanh một phần")).to_be_visible()
