@@ -12,15 +12,14 @@ from bovw.report.album import Album, Thumbnail
 from bovw.report.figure import figure, pair_figure
 from bovw.report.page import page
 from bovw.report.text import counted, path_shown, shown
-from bovw.search.searcher import Searcher
+from bovw.search import Searcher
+from bovw.verification import STRONG, certainty
 
 # Longest side in pixels: of queries and matches, and of hits that only look similar.
 LARGE, SMALL = 640, 320
-# Matches with fewer inliers are uncertain; see docs/results.md.
-ENOUGH = 10
 HOW = (
     "A hit is a match when points in both images agree on where one lies in the other. These are "
-    f"the matching points, or inliers. With {ENOUGH} or more, a match is nearly always right; with "
+    f"the matching points, or inliers. With {STRONG} or more, a match is nearly always right; with "
     "fewer it is uncertain: check it yourself. The box shows where the query, or the selected "
     "part of it, lies in the hit."
 )
@@ -44,7 +43,7 @@ class Asked:
     @property
     def sure(self) -> int:
         """How many matches are certain."""
-        return sum(hit.inliers >= ENOUGH for hit in self.hits)
+        return sum(certainty(hit.inliers, hit.verified) == "strong" for hit in self.hits)
 
     @property
     def unsure(self) -> int:
@@ -132,7 +131,7 @@ def _evidence(hit: Hit) -> str:
     if not hit.verified:
         return '<p class="soft">looks similar, no match</p>'
     inliers = counted(hit.inliers, "matching point")
-    if hit.inliers >= ENOUGH:
+    if certainty(hit.inliers, hit.verified) == "strong":
         return f'<p class="word yes">match: {inliers}</p>'
     return f'<p><span class="word few">uncertain: {inliers}</span>, check it yourself</p>'
 

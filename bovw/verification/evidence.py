@@ -44,6 +44,11 @@ class Evidence:
         """Whether so much agreement is more than chance."""
         return self.effective >= self.needed
 
+    @property
+    def certainty(self) -> Certainty:
+        """How far the match can be believed."""
+        return certainty(self.inliers, self.confirmed)
+
 
 def weigh(
     matches: Matches,

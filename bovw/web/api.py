@@ -289,6 +289,7 @@ def _compare(engine: Engine, source: Source, region: Box | None, hit: str) -> Co
         query=Asked.of(source, features),
         hit=ImageRecord.of(number, index),
         inliers=verified.evidence.inliers if verified else 0,
+        certainty=verified.evidence.certainty if verified else "none",
         transform=verified.transform.tolist() if verified else None,
         box=warp_box(verified.transform, part).tolist() if verified else None,
         points=verified.points.round(1).tolist() if verified else [],

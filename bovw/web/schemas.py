@@ -8,10 +8,15 @@ from pydantic import BaseModel, Field
 
 from bovw.index import Index
 from bovw.records import Features, Hit
+from bovw.verification import STRONG, Certainty, certainty
 from bovw.web.engine import Source, id_of, shown
 
 Corners = list[tuple[float, float]]
 Matrix = list[list[float]]
+HOW_SURE = (
+    f"none: geometry confirms nothing; weak: a match of fewer than {STRONG} inliers; strong: a "
+    "match that can be believed without looking."
+)
 
 
 class Problem(BaseModel):
@@ -102,6 +107,7 @@ class FoundImage(BaseModel):
     name: str
     score: float = Field(description="What it is ranked by: comparable within one answer only.")
     inliers: int = Field(description="Matches that agree with the transform, one to one.")
+    certainty: Certainty = Field(description=HOW_SURE)
     width: int
     height: int
     transform: Matrix | None = Field(
@@ -121,6 +127,7 @@ class FoundImage(BaseModel):
             name=shown(hit.name),
             score=hit.score,
             inliers=hit.inliers,
+            certainty=certainty(hit.inliers, hit.verified),
             width=width,
             height=height,
             transform=None if hit.transform is None else hit.transform.tolist(),
@@ -179,6 +186,7 @@ class Compared(BaseModel):
     query: Asked
     hit: ImageRecord
     inliers: int
+    certainty: Certainty = Field(description=HOW_SURE)
     transform: Matrix | None
     box: Corners | None
     points: list[tuple[float, float, float, float]] = Field(

@@ -23,11 +23,11 @@ from bovw.index import Index
 from bovw.records import Box, Hit
 from bovw.report import Asked, answer_page, evaluation_page, with_points
 from bovw.report.album import Album
-from bovw.report.answers import ENOUGH
 from bovw.report.evaluation import HITS
 from bovw.report.figure import LINES, pair_figure
 from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
+from bovw.verification import STRONG
 
 VOID = {"meta", "br", "img", "link", "wbr"}
 NASTY = "<script>alert('x')</script>\n\"quoted\" & <b>\udcff\u202e.jpg"
@@ -127,7 +127,7 @@ def test_every_hit_is_shown_and_boxed_where_confirmed(
     assert len(page.all("image")) == len(files)
     text = "".join(page.text)
     for hit in confirmed:
-        state = "match" if hit.inliers >= ENOUGH else "uncertain"
+        state = "match" if hit.inliers >= STRONG else "uncertain"
         assert f"{state}: {hit.inliers} matching points" in text
     assert text.count("looks similar, no match") == len(hits) - len(confirmed)
 

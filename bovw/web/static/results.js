@@ -4,9 +4,6 @@ import { pictureUrl } from "./api.js";
 import { h, outline } from "./dom.js";
 import { number, t } from "./i18n.js";
 
-// A match with fewer inliers may be chance; it is shown as uncertain.
-const WEAK = 10;
-
 /**
  * Sums up the results: how many matches there are, and how many of them are uncertain.
  * @param {Object} answer from the server
@@ -14,11 +11,11 @@ const WEAK = 10;
  */
 export function verdict(answer) {
   const others = answer.hits.filter((hit) => !isItself(hit, answer));
-  const confirmed = others.filter((hit) => hit.transform);
+  const confirmed = others.filter((hit) => hit.certainty !== "none");
   const besides = others.length < answer.hits.length ? ".besides" : "";
   if (!others.length) return t("verdict.empty");
   if (!confirmed.length) return t(`verdict.none${besides}`);
-  const weak = confirmed.filter((hit) => hit.inliers < WEAK).length;
+  const weak = confirmed.filter((hit) => hit.certainty === "weak").length;
   const strong = confirmed.length - weak;
   if (!strong) return t(`verdict.weak${besides}`, { n: weak });
   const sure = t(`verdict.some${besides}`, { n: strong });
@@ -32,8 +29,8 @@ export function verdict(answer) {
  * @returns {HTMLElement[]}
  */
 export function resultGroups(answer, actions) {
-  const confirmed = answer.hits.filter((hit) => hit.transform);
-  const alike = answer.hits.filter((hit) => !hit.transform);
+  const confirmed = answer.hits.filter((hit) => hit.certainty !== "none");
+  const alike = answer.hits.filter((hit) => hit.certainty === "none");
   return [
     group("confirmed", t("results.confirmed"), confirmed, answer, actions),
     group("alike", t("results.alike"), alike, answer, actions),
@@ -42,13 +39,13 @@ export function resultGroups(answer, actions) {
 
 /**
  * The state of a hit in words: a match, uncertain, or only similar.
- * @param {{inliers: number, transform?: ?number[][]}} hit
+ * @param {{inliers: number, certainty: string}} hit
  * @returns {Array<Node>}
  */
 export function evidence(hit) {
-  if (!hit.transform) return [h("span", {}, t("hit.alike"))];
+  if (hit.certainty === "none") return [h("span", {}, t("hit.alike"))];
   const words = t("hit.agree", { n: hit.inliers });
-  return hit.inliers < WEAK
+  return hit.certainty === "weak"
     ? [h("span", {}, words), " ", h("span", { class: "badge weak" }, t("hit.weak"))]
     : [h("span", { class: "agree" }, words)];
 }
