@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bovw.records import Box as Box
     from bovw.records import Features as Features
     from bovw.records import Hit as Hit
-    from bovw.search.searcher import Searcher as Searcher
+    from bovw.search import Searcher as Searcher
     from bovw.vocab import Vocabulary as Vocabulary
 
 _HOMES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bovw.errors import FormatError
-from bovw.index import lock
 from bovw.index.catalog import FILE, read_meta
 from bovw.index.components import COMPONENTS, NUMBERED
+from bovw.index.lock import FILES as LOCK_FILES
 
 # How folders begin in which others write segments that are yet to be taken in.
 INCOMING = "incoming-"
@@ -35,7 +35,7 @@ def check_free(folder: Path) -> None:
 
 def _is_left_over(folder: Path) -> bool:
     """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
-    beginnings = (FILE, "vocabulary-", ".vocabulary-", INCOMING, *lock.FILES)
+    beginnings = (FILE, "vocabulary-", ".vocabulary-", INCOMING, *LOCK_FILES)
     return all(
         entry.name in NUMBERED or entry.name.startswith(beginnings) for entry in folder.iterdir()
     )

@@ -72,6 +72,11 @@ class LiveSegments:
         """The segments, oldest first."""
         return [self._by_id[id] for id in sorted(self._by_id)]
 
+    @staticmethod
+    def is_full(features: int) -> bool:
+        """Tell whether a segment of so many features is to be written."""
+        return features >= SEGMENT_FEATURES
+
     def hold(self, row: SegmentRow) -> None:
         """Take a segment of the last commit, whose slots `place` fills."""
         self._by_id[row.id] = SegmentState(row, [None] * row.images)

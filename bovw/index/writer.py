@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from bovw.errors import FormatError, damaged_file
-from bovw.index import merging
 from bovw.index.arrays import Arrays, file_sha256, sync_folder
 from bovw.index.building import SegmentBuilder, StoredSegment
 from bovw.index.catalog import FILE, Catalog, ImageRow, no_index, read_meta
@@ -106,7 +105,7 @@ class IndexWriter:
         self._put(row)
         self._slots.append(row)
         self._features += len(features)
-        if self._features >= merging.SEGMENT_FEATURES:
+        if self._segments.is_full(self._features):
             self._flush()
 
     def adopt(self, segment: Segment | StoredSegment, rows: Sequence[ImageRow]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from bovw.errors import FormatError
 from bovw.index import Index, is_index
-from bovw.results.formats import printable
-from bovw.vocab.vocabulary import damaged_files, read_manifest
+from bovw.results import printable
+from bovw.vocab import damaged_files, read_manifest
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:

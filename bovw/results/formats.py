@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from bovw.records import Hit
@@ -75,8 +75,15 @@ def as_trec(answers: Sequence[Answer], run: str = "bovw") -> str:
     )
 
 
+class Writer(Protocol):
+    """Writes the answers of some queries as text."""
+
+    def __call__(self, answers: Sequence[Answer]) -> str:
+        """Return the whole text."""
+
+
 # How the command line calls them.
-WRITERS: dict[str, Callable[[Sequence[Answer]], str]] = {
+WRITERS: dict[str, Writer] = {
     "table": as_table,
     "json": as_json,
     "jsonl": as_jsonl,

@@ -20,7 +20,7 @@ from bovw.index import edit_index, shard_of
 from bovw.ingest.build import build_index
 from bovw.ingest.run import Run
 from bovw.options import IngestOptions
-from bovw.results.formats import printable
+from bovw.results import printable
 from bovw.web.api import BODY, HUGE, LATER, LONG, UNKNOWN, UNUSABLE, Here, ImageId, receive
 from bovw.web.engine import Engine, Source, name_of
 from bovw.web.problems import responses
