@@ -8,7 +8,7 @@ from bovw.cli import cli
 
 
 def main() -> None:
-    """Run the command line; a termination ends it in order, its worker processes with it."""
+    """Run the command line; SIGTERM ends it in order, with its worker processes."""
     signal.signal(signal.SIGTERM, _leave)
     cli()
 

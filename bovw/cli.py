@@ -20,7 +20,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; no traceback reaches a user unless BOVW_DEBUG is set."""
-        # File names are bytes: those that are not UTF-8 are printed as they are.
+        # File names are bytes: bytes that are not UTF-8 are printed unchanged.
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -57,14 +57,14 @@ def _failure(message: str, exit_code: int = 1) -> click.ClickException:
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Find the same thing in photographs, and where in them it is.
+    """Find the same thing in photographs, and where it is in them.
 
     \b
     bovw index PHOTOS           makes an index of a folder, once
     bovw query IMG --topk 20    finds images that show the same thing
     bovw demo                   shows it all on drawn pictures
 
-    Every option can be given in the environment, like BOVW_QUERY_TOPK=3.
+    Every option can also be set in the environment, like BOVW_QUERY_TOPK=3.
     """  # noqa: D301 - click's mark for lines to keep must be the character itself
 
 

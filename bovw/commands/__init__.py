@@ -1,4 +1,4 @@
-"""The commands of the command line, one file a family."""
+"""The commands of the command line, one file per family."""
 
 from bovw.commands import demo, eval, index, maintain, plan, query, serve, show, vocab
 

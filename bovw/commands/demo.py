@@ -1,4 +1,4 @@
-"""The command that shows it all on drawn pictures."""
+"""The demo command: every step on drawn pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that measures retrieval on a data set."""
+"""The eval command: measures retrieval on a data set."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 @click.option("--truth", type=FOLDER, help="Ground truth file or folder.  [default: looked for in "
                                            "and beside the images]")  # fmt: skip
 @click.option("--index", type=FOLDER, envvar="BOVW_INDEX",
-              help="An index of the data set; made where there is none.  [default: bovw-index "
-                   "where it fits, else a folder in bovw-eval]")  # fmt: skip
+              help="The data set's index; made if it is missing.  [default: bovw-index if it "
+                   "fits, else a folder in bovw-eval]")  # fmt: skip
 @click.option("--vocab", type=FOLDER, envvar="BOVW_VOCAB",
-              help="A vocabulary to index with.  [default: bovw-vocab where there is one, else one "
-                   "is trained on the data set and called own]")  # fmt: skip
+              help="A vocabulary to index with.  [default: bovw-vocab if it exists, else one "
+                   "trained on the data set, reported as own]")  # fmt: skip
 @scoring_option
 @rerank_option
 @expand_option
 @click.option("--ap", type=click.Choice(["official", "rectangle"]), default="official",
               show_default=True, help="Form of average precision.")  # fmt: skip
 @click.option("--query-mode", type=click.Choice(["keypoints", "crop"]),
-              help="Use a region's keypoints or its pixels.  [default: the set's]")  # fmt: skip
+              help="Use a region's keypoints or pixels.  [default: the data set's]")  # fmt: skip
 @click.option("--format", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How figures are written.")  # fmt: skip
 @click.option("--run", type=FOLDER, help="Write the rankings as a TREC run.")
@@ -64,7 +64,7 @@ def evaluate_dataset(
 ) -> None:  # fmt: skip
     """Measure retrieval on oxford5k, paris6k, roxford5k, rparis6k, holidays, ukbench or a .json.
 
-    The index is made where it is missing, and kept for the next run.
+    A missing index is made, and kept for the next run.
 
     Example: bovw eval oxford5k --images oxbuild_images --truth gt_files
     """
@@ -99,12 +99,12 @@ def evaluate_dataset(
 
 
 def _print(content: dict[str, Any], text: str, format: str) -> None:
-    """Print what was measured, for programs or for people."""
+    """Print the results as JSON or as text."""
     click.echo(json.dumps(content, indent=1) if format == "json" else text.rstrip("\n"))
 
 
 def _write_files(result: Evaluation, images: Path, run: Path | None, html: Path | None) -> None:
-    """Write the rankings as a TREC run, and a page to look at, where they were asked for."""
+    """Write the TREC run and the HTML page, if asked for."""
     if run:
         from bovw.results.formats import Answer, as_trec
 
@@ -120,13 +120,13 @@ def _write_files(result: Evaluation, images: Path, run: Path | None, html: Path 
 def _dataset_index(
     loaded: Dataset, images: Path, index: Path | None, vocab: Path | None, run: Run, quiet: bool
 ) -> Index:
-    """Open the index of a data set, made first where there is none."""
+    """Open the index of a data set; build it first if it is missing."""
     from bovw.evaluation.database import database_files, find_index
     from bovw.index import is_index
     from bovw.ingest.build import build_index
     from bovw.ingest.run import Recipe
 
-    # An index that is there has its own vocabulary, and only one given beside it has to fit.
+    # An existing index has its own vocabulary; only one from the command line has to match it.
     given = click.get_current_context().get_parameter_source("vocab") is ParameterSource.COMMANDLINE
     needed = given or not (index and is_index(index))
     vocabulary = find_vocabulary(vocab, quiet) if needed else None

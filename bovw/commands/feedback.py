@@ -1,4 +1,4 @@
-"""What the commands share: remarks, progress, and the vocabulary they are given."""
+"""Helpers that the commands share: remarks, progress, and the given vocabulary."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def say(quiet: bool, text: str) -> None:
 
 
 def progress(quiet: bool) -> Progress:
-    """Return how the progress of long stages is shown: a bar, where somebody is watching."""
+    """Return a progress bar for long stages, or no progress outside a terminal."""
 
     def bar(results: Iterable[Any], length: int, label: str) -> AbstractContextManager[Any]:
         return click.progressbar(results, length=length, label=label, file=sys.stderr)
@@ -40,7 +40,7 @@ def progress(quiet: bool) -> Progress:
 
 @contextmanager
 def on_cluster(address: str | None) -> Iterator[Cluster | None]:
-    """Join the cluster at an address while something is done; none without an address."""
+    """Join the cluster at an address for one block; yield None without an address."""
     if address is None:
         yield None
         return
@@ -54,7 +54,7 @@ def on_cluster(address: str | None) -> Iterator[Cluster | None]:
 
 
 def find_vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
-    """Load the vocabulary asked for, or the one in its usual place, or none."""
+    """Load the given vocabulary, else the one in the default folder, else None."""
     from bovw.vocab import Vocabulary
 
     if vocab is None and not DEFAULT_VOCAB.is_dir():
@@ -65,7 +65,7 @@ def find_vocabulary(vocab: Path | None, quiet: bool) -> Vocabulary | None:
 
 
 def contents(index: Index) -> str:
-    """Say what an index holds."""
+    """Summarize an index."""
     size = sum(index.bytes().values())
     return (
         f"{len(index):,} images, {index.features:,} features, {index.meta['words']:,} words, "
@@ -74,7 +74,7 @@ def contents(index: Index) -> str:
 
 
 def check_html(html: Path | None) -> None:
-    """Refuse a file that could not be written, before the work is done."""
+    """Refuse a file that cannot be written, before the work starts."""
     from bovw.results.files import check_output
 
     if html:

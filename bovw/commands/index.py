@@ -1,4 +1,4 @@
-"""The commands that put images into an index, take them out, and list them."""
+"""The commands that add images to an index, remove them, and list them."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 @index_option
 @click.option("--vocab", type=FOLDER, envvar="BOVW_VOCAB",
-              help="A vocabulary's folder, for a new index.  [default: bovw-vocab where there is "
-                   "one, else one is trained on the same images]")  # fmt: skip
+              help="A vocabulary's folder, for a new index.  [default: bovw-vocab if it exists, "
+                   "else one trained on the same images]")  # fmt: skip
 @feature_options
 @ingest_options
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only show the changes.")
 @click.option("--shards", type=click.IntRange(1, 10_000),
-              help="Make a new index of so many parts, for several machines.")  # fmt: skip
+              help="Make a new index of this many shards, for several machines.")  # fmt: skip
 @cluster_option
 @jobs_option
 @quiet_option
@@ -57,10 +57,10 @@ def make_index(
     time_limit: float, retry: bool, dry_run: bool, shards: int | None, cluster: str | None,
     jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
-    """Index images, so that queries find them; an index that is there is brought up to date.
+    """Index images so that queries find them, or update an existing index.
 
-    Images are named by their path below the folder given. New and changed ones are read, moved
-    ones keep their features, and those that are gone from the folder are removed.
+    An image's name is its path below the given folder. New and changed images are read, moved
+    ones keep their features, and images gone from the folder are removed.
 
     Example: bovw index photos --index bovw-index
     """
@@ -98,7 +98,7 @@ def make_index(
 def _features(
     context: click.Context, meta: dict[str, Any], given: FeatureOptions
 ) -> FeatureOptions:
-    """Return how images are described: as the index was made, but for what the user gave."""
+    """Return the index's feature options, overridden by those that the user gave."""
     if not meta:
         return given
     told = {
@@ -112,7 +112,7 @@ def _features(
 def _show_changes(
     index: Path, images: list[ImageFile], may_vanish: Callable[[ImageRow], bool], retry: bool
 ) -> None:
-    """Print what an update would do, image by image."""
+    """Print an update's changes, image by image."""
     from bovw.index import Index, read_any_meta
     from bovw.ingest.changes import find_changes
     from bovw.results.formats import printable
@@ -134,9 +134,9 @@ def add(
     images: tuple[Path, ...], index: Path, batch: int, time_limit: float, retry: bool,
     jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
-    """Add images to an index, or read them again where they have changed.
+    """Add images to an index, and read changed ones again.
 
-    They are named by their path below a folder that is indexed, else by their file's name.
+    An image's name is its path below an indexed folder, else its file name.
 
     Example: bovw add new/photo.jpg --index bovw-index
     """
@@ -187,7 +187,7 @@ def remove(names: tuple[str, ...], index: Path, quiet: bool) -> None:
 @index_option
 @click.option("--status", type=click.Choice(["ok", "skipped"]), help="Only these images.")
 def list_images(index: Path, status: str | None) -> None:
-    """Print the name of every image of an index, and why it was skipped if it was.
+    """Print the name of every image of an index, and the reason if it was skipped.
 
     Example: bovw list --status skipped
     """

@@ -15,7 +15,7 @@ from bovw.errors import BovwError
 @click.command()
 @index_option
 @click.option("--repair", is_flag=True,
-              help="Take out what is damaged; `bovw index` then reads it again.")  # fmt: skip
+              help="Remove damaged parts; `bovw index` then reads the images again.")  # fmt: skip
 @quiet_option
 def check(index: Path, repair: bool, quiet: bool) -> None:
     """Compare all files of an index with their checksums, and with each other.
@@ -30,9 +30,9 @@ def check(index: Path, repair: bool, quiet: bool) -> None:
         click.echo(problem)
     leftovers = find_leftovers(index)
     for path in leftovers:
-        say(quiet, f"{path} is of an interrupted run; the next change removes it")
+        say(quiet, f"{path} is left from an interrupted run; the next change removes it")
     if problems and not repair:
-        raise BovwError(f"{len(problems)} problems: `bovw check --repair` takes out what it can")
+        raise BovwError(f"{len(problems)} problems: `bovw check --repair` removes what it can")
     if repair and (problems or leftovers):
         lost = repair_index(index)
         again = ": `bovw index` on their folder reads them again" if lost else ""
@@ -45,9 +45,9 @@ def check(index: Path, repair: bool, quiet: bool) -> None:
 @index_option
 @quiet_option
 def merge(index: Path, quiet: bool) -> None:
-    """Merge an index's segments, and drop what is left of removed images.
+    """Merge an index's segments, and drop the features of removed images.
 
-    It is done a little at every update, too.
+    Every update also merges a little.
 
     Example: bovw merge --index bovw-index
     """
@@ -68,7 +68,7 @@ def merge(index: Path, quiet: bool) -> None:
 @index_option
 @quiet_option
 def export(file: Path, index: Path, quiet: bool) -> None:
-    """Write an index, its vocabulary included, into one FILE; the images are not in it.
+    """Write an index and its vocabulary, but not the images, into one FILE.
 
     Example: bovw export backup.bovw --index bovw-index
     """
@@ -83,7 +83,7 @@ def export(file: Path, index: Path, quiet: bool) -> None:
 @index_option
 @quiet_option
 def import_file(file: Path, index: Path, quiet: bool) -> None:
-    """Make an index of a FILE that `bovw export` wrote.
+    """Make an index from a FILE that `bovw export` wrote.
 
     Example: bovw import backup.bovw --index bovw-index
     """
@@ -95,15 +95,15 @@ def import_file(file: Path, index: Path, quiet: bool) -> None:
 @click.command()
 @index_option
 @click.option("--keep", type=click.IntRange(min=1), metavar="FEATURES",
-              help="Keep only so many features of each image, first those that other images of the "
-                   "same thing have.  [default: all]")  # fmt: skip
+              help="Keep at most this many features per image, first those that match other "
+                   "images of the same thing.  [default: all]")  # fmt: skip
 @jobs_option
 @quiet_option
 def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
-    """Compare all indexed images with each other, once, so that queries find more.
+    """Compare all indexed images with each other once, so that queries find more.
 
-    An image then also counts for how well its confirmed neighbours match the query. The images are
-    read again. After an update, the index has to be linked again.
+    An image then also scores by how well its confirmed neighbours match the query. The images are
+    read again. Link the index again after every update.
 
     Example: bovw link --index bovw-index
     """
@@ -124,12 +124,12 @@ def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
 @click.argument("source", type=FOLDER, metavar="INDEX")
 @click.argument("out", type=FOLDER)
 @click.option("--into", type=click.IntRange(1, 10_000), required=True, metavar="N",
-              help="How many parts to make.")  # fmt: skip
+              help="How many shards to make.")  # fmt: skip
 @quiet_option
 def shard(source: Path, out: Path, into: int, quiet: bool) -> None:
-    """Write an INDEX as N shards to OUT, which every command takes as it takes an index.
+    """Write an INDEX as N shards to OUT, which every command accepts as an index.
 
-    Answers are the same: words weigh what they do in all shards together.
+    Answers stay the same, because word weights come from all shards together.
 
     Example: bovw shard bovw-index shards --into 4
     """

@@ -1,4 +1,4 @@
-"""The options that several commands share; their defaults come from `bovw.options`."""
+"""Options that several commands share, with the defaults of `bovw.options`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
 INGEST = IngestOptions()
 DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
-# What cannot be read is refused where it is read, with the reason.
+# Not checked here: the code that reads a file reports the reason.
 FOLDER = click.Path(path_type=Path, readable=False)
 
 
@@ -66,11 +66,11 @@ index_option = click.option(
 )  # fmt: skip
 rerank_option = click.option(
     "--rerank", type=click.IntRange(min=0), default=SEARCH.rerank, show_default=True,
-    help="Images of the ranking's top to verify, 0 for none.",
+    help="Top-ranked images to verify, 0 for none.",
 )  # fmt: skip
 expand_option = click.option(
     "--expand", type=click.IntRange(min=0), default=SEARCH.expand, show_default=True,
-    help="Verified images to ask again with, 0 for none.",
+    help="Verified images to expand the query with, 0 for none.",
 )  # fmt: skip
 scoring_option = click.option(
     "--scoring", type=click.Choice(["tfidf", "hamming", "asmk"]), default=SEARCH.scoring,
@@ -88,20 +88,20 @@ training_options = _options(
 )  # fmt: skip
 feature_options = _options(
     click.option("--max-features", type=click.IntRange(1, 1_000_000), default=FEATURES.max_features,
-                 show_default=True, help="Features kept of an image."),
+                 show_default=True, help="Features kept per image."),
     click.option("--max-size", type=click.IntRange(16, 32_767), default=FEATURES.max_size,
                  show_default=True, help="Longest side in pixels that images are reduced to."),
     click.option("--upright", is_flag=True,
-                 help="Features that do not turn with the picture: more is found where nothing is "
-                      "turned, almost nothing where it is."),
+                 help="Features that do not turn with the picture: they find more if no picture is "
+                      "turned, and almost nothing in turned ones."),
     click.option("--exclude", multiple=True, metavar="GLOB",
-                 help="Leave out what matches, like 'thumbs/*'. May be repeated."),
+                 help="Leave out matching files, like 'thumbs/*'. May be repeated."),
 )  # fmt: skip
 ingest_options = _options(
     click.option("--batch", type=click.IntRange(min=1), default=INGEST.batch, show_default=True,
-                 help="Images between commits; a run that is interrupted loses no more."),
+                 help="Images between commits; an interrupted run loses no more."),
     click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), default=INGEST.limit,
-                 show_default=True, help="Seconds for one image, which else is skipped."),
+                 show_default=True, help="Seconds for one image; a slower one is skipped."),
     click.option("--retry", is_flag=True,
-                 help="Try images again that were skipped, though they have not changed."),
+                 help="Try skipped images again, even if they have not changed."),
 )  # fmt: skip

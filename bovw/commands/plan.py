@@ -1,4 +1,4 @@
-"""The command that tells beforehand what a collection takes: plan."""
+"""The plan command: forecasts the resources for a collection."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class Nodes(click.ParamType["int | None"]):
 @click.option(
     "--features",
     type=click.IntRange(1, 1_000_000),
-    help="Features kept of an image.  [default: as many as the pictures have]",
+    help="Features kept per image.  [default: as many as the pictures have]",
 )
 @click.option(
     "--nodes",
     type=Nodes(),
     default="auto",
     show_default=True,
-    help="Machines like this one to spread the index over; auto: the fewest with which "
-    "half of the queries take less than a second, with all their words.",
+    help="Machines like this one to spread the index over; auto: the fewest that answer "
+    "half of the queries in less than a second, with all their words.",
 )
 @click.option(
     "--index",
     type=FOLDER,
-    help="An index whose lists, bytes and speed are measured.  [default: none]",
+    help="An index to measure lists, bytes and speed on.  [default: none]",
 )
 @click.option(
     "--memory",
@@ -78,10 +78,10 @@ def plan(
     jobs: int | None,
     format: str,
 ) -> None:
-    """Tell what a collection would take: disk, memory, hours, seconds a query, machines.
+    """Forecast what a collection takes: disk, memory, hours, seconds a query, machines.
 
-    Some of the pictures in DIR are described to measure what one takes, for less than a minute;
-    without DIR those of --index, and without either what is told was measured elsewhere.
+    Measures some pictures of DIR, or else of --index, for less than a minute. Without either, the
+    forecast uses measurements of another machine.
 
     Example: bovw plan PHOTOS --images 1000000
     """
@@ -115,7 +115,7 @@ def own_memory() -> float:
 
 
 def as_text(costs: Costs, images: int, memory: float, here: Needs, spread: Needs) -> str:
-    """Write a table for people, then what is behind it."""
+    """Return a table, then the origin of its figures."""
     columns = [here] if spread.nodes == 1 else [here, spread]
     titles = ["this machine"] + [f"each of {n.nodes:,} nodes" for n in columns[1:]]
     lines = [f"{images:,} images of {costs.features:,.0f} features", row("", titles)]
@@ -134,7 +134,7 @@ def as_text(costs: Costs, images: int, memory: float, here: Needs, spread: Needs
 
 
 def behind(costs: Costs) -> list[str]:
-    """Return lines that say what was measured and what is assumed."""
+    """Return lines that list measurements and assumptions."""
     from bovw.capacity.forecast import HOP, STRAGGLING
 
     yours = ", ".join(name.replace("_", " ") for name in costs.yours)
@@ -148,7 +148,7 @@ def behind(costs: Costs) -> list[str]:
 
 
 def as_json(costs: Costs, images: int, memory: float, here: Needs, spread: Needs) -> str:
-    """Write everything, in bytes, hours and seconds."""
+    """Return JSON, in bytes, hours and seconds."""
     content = {
         "images": images,
         "memory": memory,
@@ -161,12 +161,12 @@ def as_json(costs: Costs, images: int, memory: float, here: Needs, spread: Needs
 
 
 def row(title: str, values: list[str]) -> str:
-    """Write a line of the table."""
+    """Return a line of the table."""
     return f"{title:<32}" + "".join(f"{value:>24}" for value in values)
 
 
 def size(count: float) -> str:
-    """Write bytes for people."""
+    """Return bytes with a unit."""
     for unit in ("MB", "GB", "TB"):
         count /= 1e3 if unit != "MB" else 1e6
         if count < 1000:

@@ -1,4 +1,4 @@
-"""The command that asks an index."""
+"""The query command: searches an index."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def query(
     if not answers:
         raise BovwError("none of these images can be used as a query")
     if html:
-        # Imported here, because every other query would wait for it.
+        # Imported here, so that queries without a page do not wait for it.
         from bovw.report import answer_page, with_points
         from bovw.results.files import write_output
 
@@ -111,7 +111,7 @@ def _ask(
 
 
 def _refuse(name: str, reason: str) -> None:
-    """End the run: a single query that cannot be used is no query to skip."""
+    """End the run, because a single query cannot be skipped."""
     raise BovwError(f"{name}: {reason}")
 
 

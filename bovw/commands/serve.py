@@ -1,4 +1,4 @@
-"""The command that serves an index: serve."""
+"""The serve command: a web page and a REST API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bovw.cluster.replicas import ShardReplicas
     from bovw.web.setup import Setup
 
-# Seconds that clients have to take their answers once the server is to end.
+# Seconds that clients have to receive their answers at shutdown.
 ENDING = 10
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -34,13 +34,13 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 @click.command()
 @index_option
 @click.option("--host", default="127.0.0.1", show_default=True,
-              help="The address to listen at; 0.0.0.0 for all of this machine's.")  # fmt: skip
+              help="The address to listen at; 0.0.0.0 for all addresses.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True,
-              help="The port to listen at, 0 for any that is free.")  # fmt: skip
-@click.option("--cache", type=FOLDER, help="The folder that keeps thumbnails and pictures that "
-              "are searched with.  [default: bovw in the user's cache folder]")  # fmt: skip
+              help="The port to listen at, 0 for any free one.")  # fmt: skip
+@click.option("--cache", type=FOLDER, help="The folder that keeps thumbnails and "
+              "query pictures.  [default: bovw in the user's cache folder]")  # fmt: skip
 @click.option("--eval", multiple=True, metavar="DATASET",
-              help="A data set, as `bovw eval` takes it, for the page that evaluates. May be "
+              help="A data set, as `bovw eval` takes it, for the evaluation page. May be "
                    "repeated.")  # fmt: skip
 @click.option("--images", type=FOLDER, help="The folder that holds the data sets' pictures.")
 @click.option(
@@ -50,19 +50,19 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
     help="Let requests with the token add images, kept in FOLDER, and remove images.",
 )
 @click.option("--cluster", metavar="ADDRESS",
-              help="Let a Ray cluster answer for the index's shards: auto, HOST:PORT or "
+              help="Search the index's shards on a Ray cluster: auto, HOST:PORT or "
                    "ray://HOST:PORT.")  # fmt: skip
 @click.option(
     "--replicas",
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="Of every shard, on the cluster.",
+    help="Replicas of every shard, on the cluster.",
 )
 @click.option("--deadline", type=click.FloatRange(min=0, min_open=True), default=10.0,
-              show_default=True, help="Seconds after which shards that have not answered are left "
-                                      "out.")  # fmt: skip
-@click.option("--token", help="What such requests have to show; best set as BOVW_SERVE_TOKEN.")
+              show_default=True, help="Seconds after which silent shards are left out of an "
+                                      "answer.")  # fmt: skip
+@click.option("--token", help="The token for --allow-write; best set as BOVW_SERVE_TOKEN.")
 @quiet_option
 def serve(
     index: Path, host: str, port: int, cache: Path | None, eval: tuple[str, ...],
@@ -90,14 +90,14 @@ def serve(
 
 
 def _check_installed() -> None:
-    """Raise BovwError where a package of the extra is missing."""
+    """Raise BovwError if a package of the extra is missing."""
     try:
         import uvicorn  # noqa: F401
 
         import bovw.web.app  # noqa: F401
     except ModuleNotFoundError as error:
         raise BovwError(
-            f"{error.name} is not installed, which serving needs: pip install 'bovw[web]'"
+            f"{error.name} is not installed, but serving needs it: pip install 'bovw[web]'"
         ) from error
 
 
@@ -105,7 +105,7 @@ def _check_installed() -> None:
 def _replicas_of(
     index: Path, cluster: str | None, count: int, deadline: float
 ) -> Iterator[ShardReplicas | None]:
-    """Start replicas of an index's shards on a cluster; none without a cluster."""
+    """Start replicas of an index's shards on a cluster; yield None without one."""
     from bovw.cluster.engines import RayCluster
     from bovw.cluster.replicas import ShardReplicas
 
@@ -114,14 +114,14 @@ def _replicas_of(
             yield None
             return
         if not isinstance(workers, RayCluster):
-            raise UsageError("--cluster has to be one of Ray's to serve: auto or ray://HOST:PORT")
+            raise UsageError("--cluster must be a Ray cluster: give auto or ray://HOST:PORT")
         replicas = ShardReplicas(workers, index, count, deadline)
         ending.callback(replicas.close)
         yield replicas
 
 
 def _serve(setup: Setup, host: str, port: int, ending: int, quiet: bool) -> None:
-    """Serve until Ctrl-C; clients then have `ending` seconds to take their answers."""
+    """Serve until Ctrl-C; clients then have `ending` seconds to receive their answers."""
     import uvicorn
 
     from bovw.web.app import create_app
@@ -138,7 +138,7 @@ def _serve(setup: Setup, host: str, port: int, ending: int, quiet: bool) -> None
     address, port = listening.getsockname()[:2]
     name = f"[{address}]" if ":" in address else address
     say(quiet, f"serving {setup.index} at http://{name}:{port}/ until Ctrl-C")
-    with suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again at its end
         server = uvicorn.Server(config)
         server.handle_exit = partial(_end, server)  # type: ignore[method-assign]
         server.run([listening])
@@ -147,28 +147,28 @@ def _serve(setup: Setup, host: str, port: int, ending: int, quiet: bool) -> None
 def _end(server: uvicorn.Server, number: int, frame: FrameType | None) -> None:
     """End a server at the first signal.
 
-    At a second, Uvicorn would break off in the midst of its event loop, and say so at length.
+    At a second one, Uvicorn would stop inside its event loop with a long error.
     """
     if server.should_exit:
-        signal.signal(number, signal.SIG_DFL)  # a third one ends whatever hangs
+        signal.signal(number, signal.SIG_DFL)  # a third one kills the process
     else:
         type(server).handle_exit(server, number, frame)
 
 
 def _listen(config: uvicorn.Config) -> socket:
-    """Listen before anything is said; raises BovwError where that cannot be."""
+    """Listen before the first remark; raise BovwError if that fails."""
     found = getaddrinfo(config.host, config.port, type=SOCK_STREAM)
     try:
         return create_server(found[0][4][:2], family=found[0][0])
     except OSError as error:
         raise BovwError(
-            f"{config.host}:{config.port} cannot be listened at ({error.strerror}): "
+            f"cannot listen at {config.host}:{config.port} ({error.strerror}): "
             "give another --host or --port"
         ) from error
 
 
 def _hosts(host: str) -> tuple[str, ...]:
-    """Return the names that a request may call the server by."""
+    """Return the host names that requests may use."""
     return (*LOOPBACK, host) if _is_loopback(host) else ("*",)
 
 

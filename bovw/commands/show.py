@@ -1,4 +1,4 @@
-"""The commands that show what there is: an index's contents, and what two pictures share."""
+"""The commands info and matches: an index's contents, and the match of two pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
-@click.option("--out", type=FOLDER, help="Draw both pictures and what agrees in them, as a .png.")
+@click.option("--out", type=FOLDER, help="Draw both pictures and their matching points, as a .png.")
 @click.option("--format", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How the answer is written.")  # fmt: skip
 def matches(a: Path, b: Path, out: Path | None, format: str) -> None:
@@ -59,7 +59,7 @@ def _as_text(a: Path, b: Path, found: Agreement | None) -> str:
 
     first, second = printable(str(a)), printable(str(b))
     if not found:
-        return f"nothing in {first} and {second} agrees"
+        return f"no match between {first} and {second}"
     rows = (" ".join(f"{value:12.6g}" for value in row) for row in found.transform)
     corners = "  ".join(f"{x:.0f},{y:.0f}" for x, y in found.box)
     return (
@@ -86,7 +86,7 @@ def _as_json(a: Path, b: Path, found: Agreement | None) -> str:
 @click.option("--format", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How figures are written.")  # fmt: skip
 def info(folder: Path, format: str) -> None:
-    """Show what an index or a vocabulary holds, and whether its checksums hold.
+    """Show the contents of an index or a vocabulary, and check its checksums.
 
     Example: bovw info bovw-index --format json
     """
@@ -96,7 +96,7 @@ def info(folder: Path, format: str) -> None:
     click.echo(json.dumps(content, indent=1) if format == "json" else as_text(content))
     if content["damaged"]:
         again = "make it again with `bovw build-vocab`"
-        repair = "`bovw check --repair` takes out what it can"
+        repair = "`bovw check --repair` removes what it can"
         advice = repair if content["kind"] == "index" else again
         raise BovwError(f"{len(content['damaged'])} damaged files: {advice}")
 

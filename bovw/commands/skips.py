@@ -1,4 +1,4 @@
-"""What was left out of a run, named as it comes up."""
+"""Reports the images and files that a run leaves out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SKIPPED = 3
 
 
 class Skips:
-    """Names the images that cannot be used as they come up, and remembers that there were some."""
+    """Prints each image that cannot be used as it comes up, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,15 +34,15 @@ class Skips:
         self._suffixes[Path(name).suffix.lower() or "without a suffix"] += 1
 
     def others(self) -> str:
-        """Return a line that says how many files of which kinds are not looked at, if any."""
+        """Return a line that counts the ignored files by kind; empty if there are none."""
         from bovw.results.formats import printable
 
         kinds = ", ".join(f"{n} {printable(kind)}" for kind, n in self._suffixes.most_common(5))
         more = ", ..." if len(self._suffixes) > 5 else ""
-        return f"not images by their names, left out: {kinds}{more}" if kinds else ""
+        return f"ignored files of other types: {kinds}{more}" if kinds else ""
 
     def leave(self) -> None:
-        """Exit with the code that says that some images were skipped."""
+        """Exit with the code SKIPPED if some images were skipped."""
         if self.count:
             click.echo(f"{self.count} skipped, the rest is done", err=True)
             click.get_current_context().exit(SKIPPED)

@@ -1,4 +1,4 @@
-"""The command that trains a vocabulary."""
+"""The build-vocab command: trains a vocabulary."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def build_vocab(
 
 
 def _explain_fewer(vocabulary: Vocabulary, options: VocabularyOptions) -> None:
-    """Say why there are fewer words than were asked for, if there are."""
+    """Explain a vocabulary with fewer words than asked for."""
     made, used = len(vocabulary.words), vocabulary.settings["descriptors"]
     if made < options.words:
         full = used >= options.max_descriptors
         more = "raise --max-descriptors" if full else "give more images"
         click.echo(
-            f"{options.words:,} words asked, {made:,} made: there were only {used:,} "
+            f"{options.words:,} words asked for, {made:,} made: there were only {used:,} "
             f"descriptors; {more} for more words",
             err=True,
         )
