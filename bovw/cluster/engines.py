@@ -1,4 +1,4 @@
-"""Work spread over other machines, by an engine that others run: Ray or Dask."""
+"""Work spread over other machines by a running Ray or Dask cluster."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from bovw.errors import BovwError, UsageError
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Items that each worker has waiting beside the one it works on, so that it never waits itself.
+# Items under way per worker: the next one is there before the worker needs it.
 AHEAD = 2
-# How often an item is tried again whose worker or node was lost.
+# Retries of an item whose worker or node was lost.
 RETRIES = 5
 # Seconds to wait for a cluster to answer.
 PATIENCE = 20
 
 
 class Cluster(Workers, Protocol):
-    """A cluster that others run and this process has joined."""
+    """A running cluster that this process has joined."""
 
     def close(self) -> None:
-        """Leave the cluster, which others may go on with."""
+        """Leave the cluster, which keeps running."""
 
 
 def connect(address: str) -> Cluster:
     """Join the cluster at `auto` or `ray://HOST:PORT` (Ray) or `dask://HOST:PORT` (Dask).
 
-    Raises UsageError for another address, BovwError where nobody answers or the engine's package
-    is not installed.
+    Raises UsageError for another address, BovwError if nobody answers or the engine's package is
+    not installed.
     """
     try:
         if address.startswith("dask://"):
@@ -45,7 +45,7 @@ def connect(address: str) -> Cluster:
     except ModuleNotFoundError as error:
         extra = "dask" if address.startswith("dask://") else "cluster"
         raise BovwError(
-            f"{error.name} is not installed, which the cluster at {address} needs: "
+            f"{error.name} is not installed, but the cluster at {address} needs it: "
             f"pip install 'bovw[{extra}]'"
         ) from error
     raise UsageError(f"{address} is no cluster: give auto, ray://HOST:PORT or dask://HOST:PORT")
@@ -55,9 +55,9 @@ class RayCluster:
     """A Ray cluster; see `Cluster`."""
 
     def __init__(self, address: str) -> None:
-        # Ray says on import what its next version will do about graphics cards.
+        # Silences Ray's remark on import about graphics cards in its next version.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # Serve's questions take a third less time than as Ray's tasks.
+        # Serve's requests take a third less time than as Ray tasks.
         os.environ.setdefault("RAY_SERVE_USE_GRPC_BY_DEFAULT", "1")
         import ray
 
@@ -72,7 +72,7 @@ class RayCluster:
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """See `Workers.map`."""
         errors = self._ray.exceptions
-        # Sent once, though it may hold a vocabulary's words.
+        # Sent once, because it may hold a whole vocabulary.
         shared = self._ray.put(function)
         task = self._ray.remote(max_retries=RETRIES, num_cpus=1)(_apply)
         try:
@@ -98,7 +98,7 @@ class RayCluster:
             try:
                 found.append(self._ray.get(answer))
             except (errors.TaskUnschedulableError, errors.NodeDiedError):
-                continue  # a node that was lost meanwhile will not be missed
+                continue  # a node that was lost meanwhile is not needed
             except errors.RayError as error:
                 raise _lost(error) from error
         return found
@@ -124,8 +124,8 @@ class DaskCluster:
         """See `Workers.map`."""
         from distributed import CancelledError, KilledWorker
 
-        # Sent once to all, though it may hold a vocabulary's words; under a name of its own, since
-        # an equal one that is just being forgotten would take it along.
+        # Sent once to all, because it may hold a whole vocabulary. Its name is unique: else Dask
+        # could delete it while forgetting an equal one.
         shared = self._client.scatter(function, broadcast=True, hash=False)
         try:
             yield from in_order(
@@ -171,7 +171,7 @@ def _is_host_and_port(address: str) -> bool:
 
 
 def _knock(address: str) -> None:
-    """Raise BovwError where nobody listens at HOST:PORT, which Ray would try for minutes."""
+    """Raise BovwError if nobody listens at HOST:PORT; Ray would try for minutes."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if not host:
         return
@@ -187,4 +187,4 @@ def _no_answer(address: str, start: str) -> BovwError:
 
 def _lost(error: Exception) -> BovwError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return BovwError(f"the cluster was lost ({reason}): what is committed stays, run it again")
+    return BovwError(f"the cluster was lost ({reason}): committed work is kept, run it again")

@@ -1,4 +1,4 @@
-"""Shards that answer from any machine of a Ray cluster, as deployments of Ray Serve."""
+"""Replicas of an index's shards on a Ray cluster, as deployments of Ray Serve."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bovw.errors import BovwError, FormatError
 from bovw.index import Index
 from bovw.search import Searcher
 
-# Questions that a replica has at a time, one of which it works on; the rest wait for it.
+# Requests that a replica holds at a time: it works on one, the others wait.
 AT_ONCE = 4
-# Seconds to wait for one shard before looking at the next, and before asking a lost one again.
+# Seconds to wait for one shard before polling the next, and before retrying a lost one.
 MOMENT = 0.05
 
 
 class Replica:
-    """Answers for one shard; there may be several of it, on any machine that sees the folder."""
+    """One of the replicas that answer for a shard, on any machine that sees the folder."""
 
     def __init__(self, folder: str, number: int) -> None:
         self._folder, self._number = Path(folder), number
@@ -35,12 +35,12 @@ class Replica:
         self._digest, self._shard = shards.meta["digest"], ShardSearcher(shards, self._number)
 
     async def answer(self, digest: str, method: str, given: tuple[Any, ...]) -> Any:
-        """Call a method of `ShardSearcher`, of the index as it is with this digest.
+        """Call a method of `ShardSearcher` on the index with this digest.
 
-        One question at a time, though it holds up the replica's loop: its processor has no time
-        for two, and those that wait can be taken back.
+        A request blocks the replica's event loop: its processor has no time for two, and waiting
+        ones can be cancelled.
 
-        Raises FormatError where the index is another by now: numbers would mean other images.
+        Raises FormatError if the index has changed: numbers would mean other images.
         """
         if digest != self._digest:
             self._open()
@@ -50,18 +50,18 @@ class Replica:
 
 
 class ShardReplicas:
-    """One deployment for each shard of an index; replicas that are lost are started again by Ray.
+    """One deployment for each shard of an index; Ray restarts lost replicas.
 
-    deadline  seconds that a query may take. A shard that has not answered one of its questions in
-              half of what is left of them is left out
+    deadline  seconds that a query may take. Each request to a shard may take half of the seconds
+              that are left. A slower shard is left out
     """
 
     def __init__(
         self, cluster: RayCluster, folder: Path, replicas: int = 1, deadline: float = 10.0
     ) -> None:
-        """Start so many replicas of every shard of the index in `folder`.
+        """Start this many replicas of every shard of the index in `folder`.
 
-        Raises FormatError where it is not one of shards, BovwError where they do not start.
+        Raises FormatError if the index has no shards, BovwError if they do not start.
         """
         from ray.serve.exceptions import RayServeException
 
@@ -69,11 +69,11 @@ class ShardReplicas:
         shards = Index.open(folder)
         if not shards.joined:
             raise FormatError(
-                f"{folder} is one index, which one machine serves: `bovw shard` makes shards of it"
+                f"{folder} has no shards to serve on a cluster: split it with `bovw shard`"
             )
         self.deadline = deadline
         self.names = [part.folder.name for part in shards.parts]
-        # Of this server alone: another's end must not end them.
+        # Unique to this server: another server's end must not end its shards.
         mark = uuid.uuid4().hex[:8]
         self._apps = [f"bovw-{mark}-{name}" for name in self.names]
         threads = max(1, cluster.count // (len(self.names) * replicas))
@@ -82,16 +82,16 @@ class ShardReplicas:
         except (RayServeException, RuntimeError) as error:
             self.close()
             raise BovwError(
-                f"the shards of {folder} do not start on the cluster: all of its machines have to "
-                "see that folder, with this version of bovw"
+                f"the shards of {folder} do not start on the cluster: every machine must see that "
+                "folder and have this version of bovw"
             ) from error
 
     def _start(self, folder: Path, replicas: int, threads: int) -> list[Any]:
-        """Deploy every shard; return the handles to ask them by."""
+        """Deploy every shard; return their handles."""
         from ray import serve
 
-        # No processor is kept for them alone: where a machine is lost, the others take its
-        # replicas over.
+        # Replicas reserve no processor, so that other machines can take over those of a lost
+        # machine.
         own = {"num_cpus": 0, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads)}}}
         deployment = serve.deployment(Replica).options(
             num_replicas=replicas,
@@ -99,7 +99,7 @@ class ShardReplicas:
             ray_actor_options=own,
             logging_config={"enable_access_log": False},
         )
-        # Nobody asks the shards but this process.
+        # Only this process calls the shards.
         serve.start(proxy_location="Disabled")
         targets = [
             serve.RunTarget(deployment.bind(str(folder), number), name=app, route_prefix=None)
@@ -108,12 +108,12 @@ class ShardReplicas:
         return list(serve.run_many(targets))
 
     def searcher(self, index: Index) -> Searcher:
-        """Return a searcher of the index as it was opened, which asks the replicas."""
+        """Return a searcher of this opened index that asks the replicas."""
 
         def scatter(
             method: str, asked: Mapping[int, tuple[Any, ...]], seconds: float
         ) -> dict[int, Any]:
-            # Half of what is left, so that waiting for one shard leaves time for the others.
+            # Half of the time left, so that waiting for one shard leaves time for the others.
             end = time.monotonic() + (self.deadline - seconds) / 2
             questions = {
                 number: partial(
@@ -127,9 +127,9 @@ class ShardReplicas:
 
     @staticmethod
     def _gather(questions: Mapping[int, Callable[[], Any]], end: float) -> dict[int, Any]:
-        """Return the answers that come in time, asking again where a replica is lost.
+        """Return the answers that come in time; ask again if a replica is lost.
 
-        Whatever is wrong with one shard, the others have answered.
+        An error in one shard does not affect the others.
         """
         from grpc import RpcError
         from ray.exceptions import RayError, RayTaskError
@@ -145,7 +145,7 @@ class ShardReplicas:
                 except TimeoutError:
                     if not late:
                         continue
-                    with suppress(Exception):  # it may have come to something meanwhile
+                    with suppress(Exception):  # it may have finished meanwhile
                         answer.cancel()
                 except (RayError, RayServeException, RpcError) as error:
                     if not isinstance(error, RayTaskError) and not late:
@@ -159,7 +159,7 @@ class ShardReplicas:
         return answers
 
     def health(self) -> dict[str, bool]:
-        """Tell which shards have a replica that runs, by their folders' names."""
+        """Return by folder name whether each shard has a running replica."""
         from ray import serve
 
         applications = serve.status().applications

@@ -1,8 +1,7 @@
-"""A search over shards in many places: every one answers for its own images.
+"""Search over distributed shards: each one answers for its own images.
 
-What each shard is asked and what is made of its answers gives what one index would: words weigh
-what they do in all shards, the best of each contain the best of all, and every sum is made in the
-same order.
+The merged answers equal those of a single index. Word weights come from all shards, the best of
+all images are among the best of each shard, and every sum is added in the same order.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from bovw.search import MOST_POSTINGS, Question, rank_images
 from bovw.search.expansion import ExpansionQuery, accumulate, expansion_queries
 from bovw.verification import Verified, verify_images
 
-# Asks shards by their numbers: a method of `ShardSearcher`, what is given to each, and the seconds
-# that the query has taken so far. Those that do not answer in time are left out.
+# Calls shards: a method of `ShardSearcher`, its arguments by shard number, and the seconds that the
+# query has taken so far. Shards that do not answer in time are left out.
 Scatter = Callable[[str, Mapping[int, tuple[Any, ...]], float], dict[int, Any]]
 
 
 class Ranked(NamedTuple):
-    """Images by descending score: their numbers, scores, and places by name, which break ties."""
+    """Images by descending score: numbers, scores, and ranks by name that break ties."""
 
     images: Ints
     scores: Floats
@@ -38,14 +37,14 @@ class Ranked(NamedTuple):
 
 
 class Confirmed(NamedTuple):
-    """Images that agree with a query, most evidence first, and what the first of them ask."""
+    """Images that agree with a query, most evidence first, and expansion queries of the first."""
 
     verified: list[Verified]
     further: list[ExpansionQuery]
 
 
 class ShardSearcher:
-    """One of the shards of an index. Images have the numbers that they have in the whole."""
+    """One of the shards of an index. Images keep their numbers in the whole index."""
 
     def __init__(self, shards: Index, number: int) -> None:
         part = shards.parts[number]
@@ -61,7 +60,7 @@ class ShardSearcher:
         self._last: tuple[object, Floats] = None, np.empty(0, np.float32)
 
     def rank(self, words: Words, options: SearchOptions, count: int | None) -> Ranked:
-        """Return the `count` best images, or all."""
+        """Return the `count` best images, all for None."""
         return self._best(self._score_query(words, options), count)
 
     def verify(
@@ -72,9 +71,9 @@ class ShardSearcher:
         ranks: Sequence[int],
         asking: int,
     ) -> Confirmed:
-        """Verify images of this shard, which have these ranks among all that are verified.
+        """Verify images of this shard, with their ranks among all images to verify.
 
-        asking  how many of those that agree tell what they ask in the query's place
+        asking  how many of the images that agree return an expansion query
         """
         own, weights = images - np.int32(self.first), self.statistics.weights
         verified = verify_images(query, self.segments, own, weights, options, ranks)
@@ -91,18 +90,18 @@ class ShardSearcher:
         options: SearchOptions,
         count: int | None,
     ) -> Ranked:
-        """Return the `count` best images, or all, where verified images ask, too."""
+        """Return the `count` best images for the expanded query, all for None."""
         return self._best(self.expanded(words, asked, options), count)
 
     def expanded(
         self, words: Words, asked: Sequence[ExpansionQuery], options: SearchOptions
     ) -> Floats:
-        """Return all scores where verified images ask, too: float32 [images]."""
+        """Return all scores for the expanded query: float32 [images]."""
         scores = self._score_query(words, options)
         return accumulate(scores, asked, lambda one: self._score(one, options), self.first)
 
     def _score_query(self, words: Words, options: SearchOptions) -> Floats:
-        """Return every image's score, which the same query asks for twice."""
+        """Return every image's score, kept because a query needs it twice."""
         digest = hashlib.blake2b(words.ids.tobytes(), digest_size=16)
         for array in (words.signatures, words.angles):
             digest.update(array.tobytes())
@@ -123,16 +122,16 @@ class ShardSearcher:
 
 
 class ShardBackend:
-    """Answers from shards elsewhere; see `bovw.search.Backend`.
+    """Answers from remote shards; see `bovw.search.Backend`.
 
-    scatter  asks them
+    scatter  calls them
     """
 
     def __init__(self, scatter: Scatter) -> None:
         self._scatter = scatter
 
     def most_postings(self, index: Index) -> int:
-        """Return how many postings a query looks at: in each shard as many as in one index."""
+        """Return how many postings a query may read: each shard allows as many as one index."""
         return len(index.parts) * MOST_POSTINGS
 
     def ask(self, index: Index, query: WordQuery, options: SearchOptions) -> Question:
@@ -143,9 +142,9 @@ class ShardBackend:
 
 
 class ScatteredQuestion:
-    """One query on shards in many places; see `bovw.search.Question`.
+    """One query on remote shards; see `bovw.search.Question`.
 
-    missing  shards, by their folders' names, that have not answered
+    missing  folder names of the shards that have not answered
     """
 
     def __init__(
@@ -156,7 +155,7 @@ class ScatteredQuestion:
         self._scatter = scatter
         lengths = [len(part.names) for part in index.parts]
         self._firsts = np.cumsum([0, *lengths])
-        # Shards that answer.
+        # Shards that still answer.
         self._heard = list(range(len(lengths)))
         self._scores: dict[int, float] = {}
         self._further: dict[int, ExpansionQuery] = {}
@@ -169,7 +168,7 @@ class ScatteredQuestion:
             return Ranking(self._first.images[:count], self._first.scores[:count])
         given = self._query.words, self._options, count
         answers = self._ask("rank", dict.fromkeys(self._heard, given))
-        # Those that do not answer now would only be waited for again.
+        # Asking the silent ones again would only waste time.
         self._heard = sorted(answers)
         ranking = self._merged(answers, count)
         self._scores |= zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True)
@@ -200,7 +199,7 @@ class ScatteredQuestion:
         self, verified: Sequence[Verified], count: int | None, linked: bool
     ) -> Ranking:
         """See `Question.rank_expanded`."""
-        # In the order of the evidence, in which their scores are added up.
+        # Most evidence first: scores are added in this order.
         further = [self._further[one.image] for one in verified]
         if linked:
             return self._rank_linked(further, count)
@@ -212,7 +211,7 @@ class ScatteredQuestion:
         return [self._scores[one.image] for one in verified]
 
     def _rank_linked(self, further: Sequence[ExpansionQuery], count: int | None) -> Ranking:
-        """Rank where neighbours count, which may be of any shard."""
+        """Rank with the scores of neighbours in any shard."""
         index = self._index
         scores = np.zeros(len(index.names), np.float32)
         given = self._query.words, further, self._options
@@ -221,7 +220,7 @@ class ScatteredQuestion:
             return self._merged({}, count)
         for n, own in answers.items():
             scores[self._firsts[n] : self._firsts[n + 1]] = own
-        assert index.graph is not None, "an index that is linked has a graph"
+        assert index.graph is not None, "a linked index has a graph"
         return rank_images(index, index.graph.augment(scores), count)
 
     def _holders(self, images: Ints) -> Ints:
@@ -235,7 +234,7 @@ class ScatteredQuestion:
         return answers
 
     def _merged(self, answers: Mapping[int, Ranked], count: int | None) -> Ranking:
-        """Return the best of all answers; where there is none any more, of the first ones."""
+        """Return the best of all answers; without any, the best of the first ranking."""
         if answers:
             return merged(answers, count)
         if self._first is None:
@@ -244,7 +243,7 @@ class ScatteredQuestion:
 
 
 def merged(answers: Mapping[int, Ranked], count: int | None) -> Ranking:
-    """Return the `count` best of what several shards have ranked, or all, ties by name."""
+    """Return the `count` best of several shards' rankings, all for None, ties by name."""
     images, scores, order = (
         np.concatenate([answers[n][column] for n in sorted(answers)]) for column in range(3)
     )
