@@ -1,1 +1,1 @@
-"""What a collection will take: disk, memory, time."""
+"""Forecasts of a collection's disk, memory and time."""

@@ -1,6 +1,6 @@
-"""What a collection of a given size takes: disk, memory, hours, seconds a query, nodes.
+"""Forecast of what a collection takes: disk, memory, hours, seconds a query, nodes.
 
-Arithmetic on costs that were measured; docs/scale.md has the formulas and how far they hold.
+Arithmetic on measured costs; docs/scale.md has the formulas and their limits.
 """
 
 from __future__ import annotations
@@ -17,61 +17,60 @@ from bovw.search import MOST_POSTINGS
 
 WORDS, RERANK, BATCH = SearchOptions().words, SearchOptions().rerank, IngestOptions().batch
 
-# Assumed, not measured. A query goes out, and its answers come back, along a tree: seconds of one
-# level there and back, in which 16 nodes are sent 0.4 MB of words each over 10 Gbit/s.
+# Assumed, not measured. A query and its answers travel along a tree. Seconds of one level there and
+# back: it sends 0.4 MB of words to each of 16 nodes over 10 Gbit/s.
 HOP, FAN_OUT = 0.007, 16
-# Standard deviation of the logarithm of a node's time for the same work; the slowest is waited for.
+# Standard deviation of the logarithm of a node's time for the same work. The slowest node decides.
 STRAGGLING = 0.2
-# Seconds in which `enough_nodes` wants half of the queries answered, and nodes that it tries.
+# Limits of `enough_nodes`: seconds for half of the queries, and the most nodes to try.
 SOON, MOST_NODES = 1.0, 100_000
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What an image, a feature, a posting and a query take, in bytes and in seconds of one core.
+    """Costs of an image, a feature, a posting and a query, in bytes and in seconds of one core.
 
     The defaults were measured on 1,201 photographs, one core of an AMD EPYC (docs/performance.md).
     """
 
-    # Features kept of an image, and those of a median query, which keeps as many as it has.
+    # Features kept per image; features of a median query, which keeps all of them.
     features: float = 2510.0
     asked: float = 4000.0
-    # Visual words, and how much longer the lists are that queries look at than the mean list.
+    # Visual words; length of the lists that queries read, as a multiple of the mean list's.
     words: int = 65_536
     skew: float = 1.38
-    # Bytes of a feature; of an image beside its features, as its name and its row in the catalog;
-    # of a word in each segment; and of the vocabulary.
+    # Bytes of a feature; of an image's other data, such as its row in the catalog; of a word in
+    # each segment; of the vocabulary.
     feature_bytes: float = 23.02
     image_bytes: float = 310.0
     word_bytes: float = 20.0
     vocabulary_bytes: float = 8.8e6
-    # Decoding an image and SIFT; then one word and a signature for each of its features, and its
-    # place in the index.
+    # Decoding an image and SIFT; then, per feature, one word and a signature, and writing both.
     describe: float = 0.105
     assign: float = 12e-6
     write: float = 0.5e-6
-    # Names and weights are written anew with every commit: seconds for each image of the index.
+    # Every commit rewrites names and weights: seconds for each image of the index.
     commit: float = 5e-6
     # Five words and signatures for each feature of a query.
     lookup: float = 25e-6
-    # A posting that is scored, and one that is looked through for matches with a candidate.
+    # Scoring a posting; searching a posting for matches with a candidate.
     posting: float = 5.9e-9
     match: float = 2.1e-9
-    # Verification of one candidate, beside that.
+    # Verification of one candidate, without that search.
     candidate: float = 0.55e-3
-    # Whenever a query is scored: for an image of the index, and for a segment.
+    # Each scoring of a query: per image of the index, and per segment.
     image: float = 70e-9
     segment: float = 0.3e-3
     # Images that a query is expanded with.
     expanding: float = 4.0
-    # Memory of a process that asks, of an image of the index in it; of a process that describes.
+    # Memory of a searching process, and of an image in it; memory of a describing process.
     asking_bytes: float = 0.25e9
     scored_bytes: float = 200.0
     describing_bytes: float = 0.5e9
 
     @property
     def yours(self) -> list[str]:
-        """The names of the costs that are not the defaults, but measured or asked for."""
+        """The names of the costs that were measured or given, not left at their defaults."""
         return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
 
@@ -79,9 +78,9 @@ class Costs:
 class Query:
     """A query of median size.
 
-    words     looked in for each feature
-    expanded  whether it asks again with what it found
-    parts     seconds of each part; of those on many nodes, the slowest node's
+    words     visual words to search for each feature
+    expanded  whether query expansion is used
+    parts     seconds of each part; on many nodes, the slowest node's
     """
 
     words: int
@@ -90,18 +89,18 @@ class Query:
 
     @property
     def seconds(self) -> float:
-        """How long it takes in all."""
+        """The seconds of all parts."""
         return sum(self.parts.values())
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What each of `nodes` nodes needs for its share of a collection.
+    """Needs of each of `nodes` nodes for its share of a collection.
 
-    disk      bytes of its part of the index, which quick answers want in the system's file cache
+    disk      bytes of its part of the index; quick answers need it in the system's file cache
     asking    bytes of memory of a process that answers
     building  bytes of memory of the processes that build
-    hours     to build, on all nodes at once, the vocabulary given
+    hours     to build on all nodes at once, with a given vocabulary
     """
 
     nodes: int
@@ -112,7 +111,7 @@ class Needs:
     query: Query
 
     def fits(self, memory: float) -> bool:
-        """Tell whether what answers and what it reads fit a node's memory of so many bytes."""
+        """Tell whether the answering process and its index fit a node's `memory` in bytes."""
         return self.asking + self.disk <= memory
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,7 +120,7 @@ class Needs:
 
 
 def needs(costs: Costs, images: int, nodes: int = 1, jobs: int = 1) -> Needs:
-    """Predict what a collection takes on `nodes` nodes of `jobs` cores, as the code works today."""
+    """Predict what a collection takes on `nodes` nodes of `jobs` cores, with today's code."""
     held = images / nodes
     return Needs(
         nodes,
@@ -143,7 +142,7 @@ def disk(costs: Costs, images: float) -> float:
 def hours(costs: Costs, images: float, jobs: int) -> float:
     """Return the hours that `jobs` processes take to index images on one machine.
 
-    The processes describe; one writes, and while it commits they wait.
+    All processes describe and one writes; they wait while it commits.
     """
     feature = costs.assign + costs.write
     work = images * (costs.describe + costs.features * feature) / jobs
@@ -160,8 +159,8 @@ def query(
 ) -> Query:
     """Predict a query on an index spread over `nodes` nodes.
 
-    bounded     whether a node looks at no more than MOST_POSTINGS, as a search does: then a
-                query asks with fewer words, and is not expanded where a node holds more
+    bounded     whether a node reads at most MOST_POSTINGS, as a search does: then a query may
+                use fewer words, and is not expanded if a node holds more postings
     straggling  see `straggler`
     """
     held = images / nodes
@@ -170,7 +169,7 @@ def query(
     words = max(1, min(WORDS, limit_postings))
     expanded = not bounded or held * costs.features <= MOST_POSTINGS
     postings = words * costs.asked * length
-    # Whatever is asked, every image has its votes added up, and every segment is begun.
+    # The fixed cost of a scoring: adding up every image's votes, and starting every segment.
     once = held * (costs.image + costs.features / SEGMENT_FEATURES * costs.segment)
     again = costs.expanding * (costs.features * length * costs.posting + once)
     slowest = straggler(nodes, straggling)
@@ -204,7 +203,7 @@ def levels(nodes: int) -> int:
 def enough_nodes(costs: Costs, images: int, memory: float) -> int:
     """Return the fewest nodes that answer well; see `answers_well`.
 
-    Raises BovwError where no number of nodes does.
+    Raises BovwError if no number of nodes does.
     """
     for nodes in range(1, MOST_NODES + 1):
         if answers_well(costs, images, nodes, memory):
@@ -216,7 +215,7 @@ def enough_nodes(costs: Costs, images: int, memory: float) -> int:
 
 
 def answers_well(costs: Costs, images: int, nodes: int, memory: float) -> bool:
-    """Tell whether a query takes less than SOON, with all words, and nothing waits for disk.
+    """Tell whether a query takes less than SOON with all words, and never waits for the disk.
 
     memory  bytes of a node
     """

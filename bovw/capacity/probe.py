@@ -1,7 +1,7 @@
-"""Measures what a forecast needs to know, on some of the user's pictures and on an index.
+"""Measures the costs of a forecast, on some of the user's pictures and on an index.
 
-Seconds are of the processor, all threads together, so that other work and waiting for the disk
-count for nothing.
+Seconds are processor time of all threads together, so other work and waiting for the disk do not
+count.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from bovw.search import LocalQuestion, Searcher
 
 R = TypeVar("R")
 
-# Pictures looked at, and seconds after which no further one is.
+# Pictures to measure, and seconds after which no further one is.
 PICTURES, SECONDS = 40, 20.0
-# Of these, queries asked of an index.
+# Of these, pictures to query an index with.
 QUERIES = 10
-# Postings in a list, from which on its length decides what it costs, and not its beginning.
+# From this many postings on, a list's length decides its cost, not its start.
 LONG = 200
-# Files that grow with the features, and with the words; what is left grows with the images.
+# Files that grow with the features, and with the words; all others grow with the images.
 BY_FEATURE = ("signatures.npy", "positions.npy", "frames.npy", "gaps.npy")
 BY_WORD = ("offsets.npy", "places.npy", "weights.npy")
 
 
 def measure(images: Sequence[ImageFile], index: Index | None = None) -> Costs:
-    """Measure what can be, in less than a minute; all else stays as it is shipped.
+    """Measure costs in less than a minute; the others keep their defaults.
 
-    images  of which some are described; where none are given, those of the index
+    images  pictures to sample, or none for those of the index
 
-    Raises BovwError where pictures were given and not one of those tried can be used.
+    Raises BovwError if pictures were given and none of those tried can be used.
     """
     costs = of_index(index) if index else Costs()
     given = images or (held(index) if index else [])
     options = Searcher(index).feature_options if index else FeatureOptions()
     described, seconds = of_pictures(given, options)
     if images and not described:
-        raise BovwError("not one of the pictures tried can be used: give a folder with others")
+        raise BovwError("none of the pictures tried can be used: give another folder")
     if described:
         counts = [len(features) for features in described]
         kept = costs.features if index else float(np.mean(counts))
@@ -60,13 +60,13 @@ def measure(images: Sequence[ImageFile], index: Index | None = None) -> Costs:
 
 
 def of_index(index: Index) -> Costs:
-    """Return what an index's files tell: its lists, and the bytes of what it holds.
+    """Return the costs that an index's files show: lengths of lists, and bytes.
 
-    Raises BovwError where it holds no features.
+    Raises BovwError if it holds no features.
     """
     lengths = sum(np.diff(segment.offsets) for segment in index.segments)
     if not len(index) or np.sum(lengths) < 2:
-        raise BovwError(f"the index in {index.folder} holds too little to go by: give another")
+        raise BovwError(f"the index in {index.folder} holds too little to measure: give another")
     postings = float(np.sum(lengths))
     sizes = {"feature": 0, "word": 0, "image": 0}
     for name, size in index.bytes().items():
@@ -87,12 +87,12 @@ def of_index(index: Index) -> Costs:
 
 
 def skew(lengths: Doubles) -> float:
-    """Return how much longer a list is that a posting's word leads to than the mean list.
+    """Return the mean length of the list that a posting is in, as a multiple of the mean list's.
 
     lengths  float64 [words]: postings of each word, 2 or more in all
 
     The sum of the words' squared shares, times the words, less what chance adds in a small index.
-    Queries whose features are distributed as those of the index look at lists so long.
+    Queries with features distributed like the index's read lists of this length.
     """
     total = lengths.sum()
     pairs = (lengths * (lengths - 1)).sum() / (total * (total - 1))
@@ -100,7 +100,7 @@ def skew(lengths: Doubles) -> float:
 
 
 def held(index: Index) -> list[ImageFile]:
-    """Return the pictures that an index holds, where they lay when it was indexed."""
+    """Return the pictures that an index holds, at their paths of that time."""
     rows = [row for row in index.images() if row.status == "ok"]
     return [ImageFile(row.name, Path(row.folder + row.name)) for row in rows]
 
@@ -110,7 +110,7 @@ def of_pictures(
 ) -> tuple[list[Features], float]:
     """Return the features of some of the pictures, and the mean seconds of one.
 
-    Those that cannot be used are passed over.
+    Skips pictures that cannot be used.
     """
     order = np.random.default_rng(0).permutation(len(images))[: PICTURES + 1]
     described: list[Features] = []
@@ -122,12 +122,12 @@ def of_pictures(
             seconds.append(taken)
         if sum(seconds) > SECONDS:
             break
-    # The first one waits for libraries to be loaded.
+    # The first one also loads libraries.
     return described, float(np.mean(seconds[1:] or seconds or [0.0]))
 
 
 class Asked(NamedTuple):
-    """What queries had to do with, and the seconds of each part."""
+    """The work of some queries, and the seconds of each part."""
 
     features: float
     lists: float
@@ -142,13 +142,13 @@ class Asked(NamedTuple):
 
 
 def of_queries(costs: Costs, described: Sequence[Features], index: Index) -> Costs:
-    """Ask an index with described pictures; return `costs` with what it took.
+    """Query an index with described pictures; return `costs` with the measured ones.
 
-    An index with short lists does not tell what postings cost, which stays as it was.
+    Short lists do not show what postings cost: that stays unchanged.
     """
     searcher = Searcher(index)
     lengths = np.append(sum(np.diff(segment.offsets) for segment in index.segments), 0)
-    # The first one waits for kernels and for pages of the index.
+    # The first one also loads kernels and pages of the index.
     asked = [ask(searcher, features, lengths) for features in (described[0], *described)][1:]
     total = Asked(*np.sum(asked, axis=0).tolist())
     costs = replace(
@@ -170,7 +170,7 @@ def of_queries(costs: Costs, described: Sequence[Features], index: Index) -> Cos
 
 
 def ask(searcher: Searcher, features: Features, lengths: npt.NDArray[np.int64]) -> Asked:
-    """Do what a search does, and look at the clock after each part.
+    """Run the parts of a search and time each one.
 
     lengths  int64 [words + 1]: how many postings each word has; the last is no word
     """
@@ -192,7 +192,7 @@ def ask(searcher: Searcher, features: Features, lengths: npt.NDArray[np.int64]) 
 
 
 def timed(run: Callable[[], R]) -> tuple[R, float]:
-    """Return an answer, and the processor's seconds that it took."""
+    """Return an answer, and its seconds of processor time."""
     start = process_time()
     answer = run()
     return answer, process_time() - start
