@@ -1,1 +1,1 @@
-"""What every stage computes with: kernels, threads, processes, memory."""
+"""Kernels, threads, processes and memory for every stage."""

@@ -1,4 +1,4 @@
-"""Work that nothing stops: an item that crashes or hangs its process is lost alone."""
+"""Isolated work: an item that crashes or hangs its process does not stop the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 
 CRASHED = "crashed the process that read it"
-# As `inner_max_num_threads` of joblib.
+# Same as joblib's `inner_max_num_threads`.
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
@@ -34,7 +34,7 @@ ONE_THREAD = dict.fromkeys(
 
 @dataclass(frozen=True)
 class Failure(Generic[T_co]):
-    """An item that ended its worker process or took too long, and for people the reason why."""
+    """An item that crashed its worker process or took too long, and a readable reason."""
 
     item: T_co
     reason: str
@@ -43,13 +43,13 @@ class Failure(Generic[T_co]):
 def run_isolated(
     function: Callable[[T], R], items: Iterable[T], jobs: int, limit: float
 ) -> Generator[R | Failure[T], None, None]:
-    """Yield `function(item)` for each item, in order; one that brings a process down is lost alone.
+    """Yield `function(item)` for each item, in order, or a Failure for one that crashes or hangs.
 
-    limit  seconds that one item may take, after which its process is ended
+    limit  seconds that one item may take; then its process is ended
 
     Never runs the function in the calling process. Libraries inside a worker use one thread each.
     An item that crashes its process is tried once more. At most 3 * jobs items are taken ahead.
-    Raises what the function raises, and BovwError where a worker process cannot start.
+    Raises what the function raises, and BovwError if a worker process cannot start.
     """
     crew = IsolatedPool(function, jobs, limit)
     threads = ThreadPoolExecutor(jobs)
@@ -63,8 +63,8 @@ def run_isolated(
             item, future = waiting.popleft()
             result = future.result()
             if isinstance(result, Failure) and result.reason == CRASHED:
-                # The system may have killed it because all together used up the memory: on its
-                # own it may get through.
+                # The system may have killed it because all items together used up the memory.
+                # Alone it may succeed.
                 wait([other for _, other in waiting])
                 result = threads.submit(crew.run, item).result()
             waiting.extend((item, threads.submit(crew.run, item)) for item in islice(upcoming, 1))
@@ -77,12 +77,12 @@ def run_isolated(
 
 
 class IsolatedPool(Generic[T, R]):
-    """Some processes that run one function on an item at a time each, for callers in any thread."""
+    """Processes that each run one function on one item at a time, for callers in any thread."""
 
     def __init__(self, function: Callable[[T], R], jobs: int, limit: float) -> None:
         """Prepare `jobs` processes; each may take `limit` seconds for an item."""
-        # A process of loky's, unlike one of multiprocessing's, does not run a user's script again.
-        # Imported here because it takes a tenth of a second, which a query need not wait for.
+        # Unlike multiprocessing's processes, loky's do not run a user's script again.
+        # Imported here because it takes a tenth of a second, and a query need not wait for it.
         from joblib.externals.loky.backend import get_context
 
         context = get_context("loky")
@@ -92,9 +92,9 @@ class IsolatedPool(Generic[T, R]):
             self._idle.put(worker)
 
     def run(self, item: T) -> R | Failure[T]:
-        """Return `function(item)`, or a failure; waits for a process that has nothing to do.
+        """Return `function(item)`, or a failure; waits for an idle process.
 
-        Raises what the function raises, and BovwError where a process cannot start.
+        Raises what the function raises, and BovwError if a process cannot start.
         """
         worker = self._idle.get()
         try:
@@ -103,20 +103,20 @@ class IsolatedPool(Generic[T, R]):
             self._idle.put(worker)
 
     def stop(self) -> None:
-        """End the processes, from any thread and for good; what they work on is lost."""
+        """End the processes for good, from any thread; their current items are lost."""
         for worker in self._workers:
             worker.stop()
 
     def end(self) -> None:
-        """Wait until they have ended, once nothing runs any more."""
+        """Wait for the processes to end, once no item runs any more."""
         for worker in self._workers:
             worker.end()
 
 
 class _Worker(Generic[T, R]):
-    """A process that runs the function on one item at a time, so that its end blames one item.
+    """A process that runs the function on one item at a time, so a crash points to one item.
 
-    It starts with the first item, and again with the next one after it ended.
+    It starts with the first item, and restarts with the next one after it ended.
     """
 
     def __init__(self, context: Any, function: Callable[[T], R], limit: float) -> None:
@@ -144,9 +144,9 @@ class _Worker(Generic[T, R]):
         return result  # type: ignore[no-any-return]
 
     def stop(self) -> None:
-        """End the process, from any thread and for good; an item that it works on is lost."""
+        """End the process for good, from any thread; its current item is lost."""
         self.stopped = True
-        # Taken once, because a thread that finds it dead clears it at any moment.
+        # Read once, because a thread that finds it dead may clear it at any moment.
         process = self.process
         if process:
             process.terminate()
@@ -173,7 +173,7 @@ class _Worker(Generic[T, R]):
         """End the process, if there is one; the next item starts another."""
         if self.process:
             self.process.terminate()
-            # A process that waits for a broken disk may stay although told to end.
+            # A process that waits for a broken disk may outlive this signal.
             self.process.join(1)
         if self.pipe:
             self.pipe.close()
@@ -182,8 +182,8 @@ class _Worker(Generic[T, R]):
 
 def _serve(pipe: Connection, function: Callable[[Any], object]) -> None:
     """Answer messages in a worker process, until the calling process closes the pipe or ends."""
-    # Ctrl-C reaches this process too, and the calling one sees to it. Being told to end has to work
-    # even in the middle of C code, and whatever was inherited.
+    # Ctrl-C reaches this process too, but the calling one handles it. SIGTERM must work even in the
+    # middle of C code, whatever handler was inherited.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with suppress(EOFError, OSError):

@@ -1,6 +1,6 @@
-"""How just-in-time kernels are declared: with the types they take, so that importing one loads it.
+"""Declares just-in-time kernels with their types, so that importing one loads its compiled code.
 
-Compiled code is kept beside the module, or in the user's cache folder where that is not writable.
+Compiled code is kept beside the module, or in the user's cache folder if that is not writable.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from numba.extending import intrinsic
 
 
 def array(dtype: Any, dimensions: int = 1) -> Any:
-    """Return the type of a contiguous array that a kernel only reads, as memory-mapped ones are."""
+    """Return the type of a contiguous read-only array, such as a memory-mapped one."""
     return numba.types.Array(dtype, dimensions, "C", readonly=True)
 
 
 def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a view that has the type `array` names: inside a tuple, numba does not convert."""
+    """Return a view of the type that `array` returns: numba does not convert inside a tuple."""
     view = np.ascontiguousarray(values).view()
     view.flags.writeable = False
     return view
 
 
 def kernel(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function for arguments of these types; what it returns is inferred."""
+    """Compile a function for arguments of these types; the return type is inferred."""
     compile_for: Callable[[Callable[..., Any]], Callable[..., Any]]
     compile_for = numba.njit(types, cache=True, nogil=True)
     return compile_for
 
 
-# What kernels call: compiled into them, for whatever types they pass.
+# For functions that kernels call: compiled into them, for the types that they pass.
 helper = numba.njit(cache=True, nogil=True)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def prefetch(typing: Any, values: Any, place: Any) -> Any:
-    """Have the processor fetch `values[place]`, counted flat, before it is read.
+    """Have the processor fetch `values[place]`, a flat index, before it is read.
 
-    Any place will do: what is not there is not fetched.
+    An index outside the array does no harm.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -52,7 +52,7 @@ def prefetch(typing: Any, values: Any, place: Any) -> Any:
         asked = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         function = cgutils.get_or_insert_function(builder.module, asked, "llvm.prefetch.p0")
         address = builder.bitcast(builder.gep(held.data, [arguments[1]]), byte)
-        # For reading, into the nearest cache, of data.
+        # Fetch data for reading, into the nearest cache.
         builder.call(function, [address, flag(0), flag(3), flag(1)])
         return context.get_dummy_value()
 

@@ -1,9 +1,9 @@
-"""Just-in-time kernels that all stages share: the image numbers of postings, a byte or so each.
+"""Just-in-time kernels that all stages share: image numbers of postings, in about a byte each.
 
-The image numbers of a word's postings ascend, so each is kept as its distance from the one before,
-the first from 0: in 7 bits a byte, the lowest first, where the high bit says that another byte
+The image numbers of a word's postings ascend. Each is kept as its gap to the one before, the first
+as its gap to 0. A byte has 7 bits of a gap, the lowest first; its high bit says that another byte
 follows (Witten, Moffat, Bell, "Managing gigabytes", 1999, section 3.3). One of 65,536 words is in
-every 26th image of 2,500 features, however many there are, so nearly all gaps fit one byte.
+every 26th image of 2,500 features, in an index of any size, so nearly all gaps fit one byte.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def next_image(gaps, place, end, image):  # type: ignore[no-untyped-def]
 
 @helper
 def fetch_lists(file, words, i):  # type: ignore[no-untyped-def]
-    """Have the lists fetched that the features after the i-th of words [n, m] look in.
+    """Prefetch the lists of the features after the i-th of words [n, m].
 
-    They lie anywhere in the index, and memory takes as long to answer as a short list to go
-    through. First where the next one's but one begin, so that it is here when they are.
+    Lists lie anywhere in the index, and waiting for memory takes as long as reading a short list.
+    The places of feature i + 2 are fetched first, so that its lists can be fetched next.
     """
     if i + 2 < len(words):
         for word in words[i + 2]:
@@ -61,7 +61,7 @@ def fetch_lists(file, words, i):  # type: ignore[no-untyped-def]
 
 @kernel(array(int64), array(int32))
 def encode_images(offsets, images):  # type: ignore[no-untyped-def]
-    """Return the gaps of the images [n] of postings sorted by word, and where each word's begin.
+    """Return the gaps of the images [n] of postings sorted by word, and each word's place in them.
 
     Returns (gaps uint8 [m], places int64 [words + 1]).
     """
@@ -85,7 +85,7 @@ def encode_images(offsets, images):  # type: ignore[no-untyped-def]
 
 @kernel(INVERTED_FILE)
 def decode_images(file):  # type: ignore[no-untyped-def]
-    """Return the image of every posting: int32 [n]; none where a gap is damaged."""
+    """Return the image of every posting: int32 [n], empty if a gap is damaged."""
     decoded = np.empty(file.offsets[-1], np.int32)
     for word in range(len(file.offsets) - 1):
         image = 0
@@ -100,10 +100,10 @@ def decode_images(file):  # type: ignore[no-untyped-def]
 
 @kernel(INVERTED_FILE, array(boolean))
 def count_images(file, live):  # type: ignore[no-untyped-def]
-    """Count what the images of a segment hold that are live [images], without decoding it whole.
+    """Count the words and features of a segment's live [images], without decoding it whole.
 
     Returns (frequencies int64 [words]: images that have each word; features, distinct int32
-    [images]: postings and different words of each image); empty where the gaps are damaged.
+    [images]: postings and different words of each image), all empty if the gaps are damaged.
     """
     frequencies = np.zeros(len(file.offsets) - 1, np.int64)
     features = np.zeros(len(live), np.int32)
@@ -129,10 +129,10 @@ def count_images(file, live):  # type: ignore[no-untyped-def]
 def find_postings(file, slots):  # type: ignore[no-untyped-def]
     """Find the postings of some images.
 
-    slots  int32 [images]: each image's place among those wanted, -1 where it is none
+    slots  int32 [images]: each image's place among the wanted ones, -1 for the others
 
-    Returns (starts int64 [k + 1], postings int64): the k-th has those from starts[k] to
-    starts[k + 1]; starts is empty where the gaps are damaged.
+    Returns (starts int64 [k + 1], postings int64): the k-th image has those from starts[k] to
+    starts[k + 1]; starts is empty if the gaps are damaged.
     """
     starts = np.zeros(slots.max() + 2, np.int64)
     owners, found = np.empty(0, np.int32), np.empty(0, np.int64)
@@ -140,7 +140,7 @@ def find_postings(file, slots):  # type: ignore[no-untyped-def]
     for word in range(len(file.offsets) - 1):
         image = 0
         place, end = file.places[word], file.places[word + 1]
-        # Room for a whole list, since nearly all of it is passed over.
+        # Room for a whole list, though nearly all of it is skipped.
         room = count + file.offsets[word + 1] - file.offsets[word]
         if room > len(found):
             owners = np.concatenate((owners, np.empty(room, np.int32)))
@@ -149,7 +149,7 @@ def find_postings(file, slots):  # type: ignore[no-untyped-def]
             image, place = next_image(file.gaps, place, end, image)
             if not 0 <= image < len(slots):
                 return starts[:0], found[:0]
-            # Written without asking, which is quicker than to branch.
+            # Always written, which is faster than a branch.
             owners[count], found[count] = slots[image], posting
             count += slots[image] >= 0
     for owner in owners[:count]:

@@ -1,4 +1,4 @@
-"""Keeps the memory of one picture's scale space for the next picture's."""
+"""Reuses the memory of one picture's scale space for the next picture."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import cache
 
 # As <malloc.h> numbers them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-# The largest block that the allocator may keep, and how much of them: a picture of 2,048 pixels has
-# levels of 17 MB, and 200 MB of them.
+# The largest block that the allocator may keep, and the total. A picture of 2,048 pixels has levels
+# of 17 MB, 200 MB in all.
 LARGEST_KEPT = 32 << 20
 KEPT = 256 << 20
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Let this process keep up to 256 MB that it has freed, where its C library is GNU's.
+    """Let this process keep up to 256 MB of freed memory; needs GNU's C library.
 
-    By default large blocks go back to the system at once, and come again as pages that must be
+    By default, large blocks go back to the system at once. They return as pages that must be
     cleared and mapped one by one: a quarter of SIFT's time.
     """
     try:

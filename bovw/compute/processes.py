@@ -1,4 +1,4 @@
-"""Work in other processes, in order: by joblib here, by a cluster's workers elsewhere."""
+"""Ordered work in other processes: of joblib on this machine, or of a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEAD_WORKER = "a worker process died, most likely for lack of memory: try fewer 
 
 
 class Workers(Protocol):
-    """Processes on any number of machines: what a cluster offers to a long run.
+    """Processes on any number of machines, for a long run.
 
     count  how many items they work on at a time
     """
@@ -25,23 +25,23 @@ class Workers(Protocol):
         """Yield `function(item)` for each item, in order; a few are taken ahead.
 
         Work that is lost with a worker or a node is done again. Raises what the function raises,
-        and BovwError where the cluster is lost.
+        and BovwError if the cluster is lost.
         """
 
     def everywhere(self, function: Callable[[], R]) -> list[R]:
-        """Return `function()` of every node, or of every worker."""
+        """Return `function()` from every node, or from every worker."""
 
 
 def map_processes(function: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
     """Yield `function(item)` for each item, in order, from `jobs` processes.
 
     Libraries inside a worker use one thread each. Only a few results wait in memory at a time.
-    Raises BovwError where a worker process dies.
+    Raises BovwError if a worker process dies.
     """
     if jobs == 1 or (isinstance(items, Sized) and len(items) <= 1):
         yield from map(function, items)
         return
-    # Imported here because it takes a tenth of a second, which a query need not wait for.
+    # Imported here because it takes a tenth of a second, and a query need not wait for it.
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 

@@ -1,4 +1,4 @@
-"""How many threads and processes to use, and work over the rows of an array in threads."""
+"""Numbers of threads and processes to use, and threaded work over the rows of an array."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def available_jobs() -> int:
 
 
 def available_threads() -> int:
-    """Return the number of threads to work with: the processors, or fewer where so was asked.
+    """Return the number of threads to use: the processors, or fewer by `OMP_NUM_THREADS`.
 
-    `OMP_NUM_THREADS` asks, which clusters set for workers that share a machine.
+    Clusters set that variable for workers that share a machine.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(available_jobs(), max(1, int(asked))) if asked.isdecimal() else available_jobs()
 
 
 def limit_jobs(asked: int | None) -> int:
-    """Return the number of processes to use: all processors unless asked, and never many more."""
+    """Return the number of processes: as asked, else all processors, at most 4 per processor."""
     available = available_jobs()
     return min(asked or available, 4 * available)
 
@@ -39,7 +39,7 @@ def limit_jobs(asked: int | None) -> int:
 def map_rows(
     function: Callable[[npt.NDArray[Any]], R], rows: npt.NDArray[Any], jobs: int
 ) -> list[R]:
-    """Apply a function to `jobs` parts of an array, each in a thread: the answers in order."""
+    """Apply a function to `jobs` parts of an array in threads; return the answers in order."""
     if jobs == 1 or len(rows) < jobs:
         return [function(rows)]
     # BLAS's own threads would keep the processors busy, waiting for more work.
