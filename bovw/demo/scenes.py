@@ -24,7 +24,7 @@ Inks = list[Colour]
 
 # The first number after the caller's seed, so that no two pictures share a random stream.
 SCENE, VIEW, QUERY, OTHER, OTHER_VIEW = 1, 2, 3, 4, 5
-# Every such query asks for a region, the others for the whole picture.
+# One query in so many asks for a region, the others for the whole picture.
 REGION_EVERY = 4
 WORDS = ("ATLAS", "BRIO", "CORAL", "DELTA", "FJORD", "HALO", "IRIS", "JAZZ", "KOI", "MIRA", "OPAL")
 
@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True)
 class Collection:
-    """What `write_collection` wrote: its folder, its truth file, its queries and database views."""
+    """A written collection: its folder, its truth file, its queries and database views."""
 
     root: Path
     truth: Path
@@ -79,16 +79,16 @@ def draw_scene(seed: Seed, size: tuple[int, int] = (640, 480)) -> Bytes:
         tile[:] = ground
         for motif in rng.permutation(len(MOTIFS))[:2]:
             MOTIFS[motif](rng, tile, inks)
-    # Drawn shapes alone look alike everywhere: the grain makes each corner's patch its own.
+    # Drawn shapes look alike everywhere: the grain makes the patch at each corner unique.
     return _add(canvas, 24 * _smooth_noise(rng, size, (6, 9, 20, 120)))
 
 
 def view_of(scene: Bytes, seed: Seed, difficulty: float = 1.0) -> tuple[Bytes, Doubles]:
-    """Hang a scene on a background, look at it from aside, and return the picture and homography.
+    """Return a picture of a scene in front of a background, and its homography.
 
-    The picture has the scene's shape; the homography [3, 3] takes scene pixels to its pixels.
-    `difficulty` 0 is the scene as it was drawn; 1 turns it by up to 40 degrees, scales it by 0.6
-    to 1.3, tilts it mildly and changes light, focus and noise.
+    The picture has the scene's shape. The homography [3, 3] maps scene pixels to its pixels.
+    `difficulty` 0 shows the scene as drawn; 1 turns it by up to 40 degrees, scales it by 0.6 to
+    1.3, tilts it mildly and changes light, focus and noise.
     """
     rng = np.random.default_rng(seed)
     size = (scene.shape[1], scene.shape[0])
@@ -104,9 +104,9 @@ def view_of(scene: Bytes, seed: Seed, difficulty: float = 1.0) -> tuple[Bytes, D
 def write_collection(
     folder: Path, scenes: int = 12, views: int = 4, distractors: int = 12, seed: int = 0
 ) -> Collection:
-    """Write database, queries and truth file of a collection under `folder` and describe it.
+    """Write database, queries and truth file of a collection under `folder`; return it.
 
-    db/scene_XX/view_Y.jpg, db/distractors/ZZ.jpg, queries/scene_XX.jpg and truth.json; the same
+    db/scene_XX/view_Y.jpg, db/distractors/ZZ.jpg, queries/scene_XX.jpg and truth.json. The same
     arguments give the same pixels. Views and queries are 640 by 480.
     """
     found: list[View] = []
@@ -228,7 +228,7 @@ def _palette(rng: np.random.Generator, number: int) -> list[Colour]:
 
 
 def _tiles(rng: np.random.Generator, canvas: Bytes, depth: int) -> Iterator[Bytes]:
-    """Halve a canvas again and again, across its longer side, and yield what frames leave."""
+    """Split a canvas repeatedly across its longer side; yield the tiles without their frames."""
     height, width = canvas.shape[:2]
     if depth <= 0 or max(height, width) < 60:
         yield canvas[3:-3, 3:-3]
