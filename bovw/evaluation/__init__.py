@@ -1,1 +1,1 @@
-"""Retrieval benchmarks: their data sets and protocols, their measures, and the running of them."""
+"""Retrieval benchmarks: data sets, protocols, measures and runs."""

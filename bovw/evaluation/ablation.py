@@ -37,12 +37,12 @@ METHODS = {
 
 @dataclass(frozen=True)
 class AblationRow:
-    """What one method measured on a data set.
+    """One method's results on a data set.
 
-    map, recall_at_1  0 to 1; one value, or one for each setting of a revisited set
+    map, recall_at_1  0 to 1; one value, or one per setting of a revisited set
     interval          95 % bootstrap interval of the mAP
     halves            mAP and R@1 of two random halves of the queries
-    milliseconds      median time of a search, features given
+    milliseconds      median time of a search, without feature extraction
     """
 
     method: str
@@ -62,9 +62,9 @@ def run_ablation(
     mode: str | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[AblationRow]:
-    """Yield a row for each method, in order; the queries are described once for all of them.
+    """Yield a row for each method, in order; queries are described once for all methods.
 
-    Raises DatasetError where the index does not hold the data set's images.
+    Raises DatasetError if the index does not hold the data set's images.
     """
     check_database(dataset, index)
     conditions = Conditions(dataset, images, form, mode or dataset.query_mode)
@@ -87,7 +87,7 @@ def run_ablation(
 
 
 def as_markdown(rows: list[AblationRow]) -> str:
-    """Write the rows as a table that reads well as plain text, too."""
+    """Return a Markdown table that also reads well as plain text."""
     lines = [
         f"| {'method':<30} | mAP | R@1 | ms a query | kB an image |",
         f"|{'-' * 32}|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""The index of a data set's images: where it is, and whether it is the right one."""
+"""Finds the index of a data set's images, and checks that it is the right one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def find_index(
     usual: Path,
     vocabulary: Vocabulary | None,
 ) -> tuple[Path, Index | None]:
-    """Return where the data set's index is or belongs, and the index itself if it is there.
+    """Return the folder of the data set's index, and the index itself if it exists.
 
-    index       the folder asked for; None for `usual` where that is an index of just these images
-                and this vocabulary, else for a folder in bovw-eval of this collection's own
-    vocabulary  that the index has to be made with; None for one trained on the data set
+    index       the folder asked for. None means `usual` if it is an index of just these images
+                and this vocabulary, else this collection's own folder in bovw-eval
+    vocabulary  the vocabulary that the index must have; None for one trained on the data set
 
-    Raises DatasetError where `index` holds other images, FormatError where it has other words.
+    Raises DatasetError if `index` holds other images, FormatError if it has other words.
     """
     if index:
         if not is_index(index):
@@ -52,7 +52,7 @@ def find_index(
 
 
 def check_database(dataset: Dataset, index: Index) -> None:
-    """Raise DatasetError where `index` holds other images than `dataset` ranks."""
+    """Raise DatasetError unless `index` holds exactly the images of `dataset`."""
     known = {row.name for row in index.images()}
     if known == set(dataset.database):
         return

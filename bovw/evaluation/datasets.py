@@ -1,10 +1,10 @@
-"""The data sets of image retrieval, each with its own rules, as one kind of value.
+"""The data sets of image retrieval with their rules, as one kind of value.
 
 oxford5k, paris6k      Philbin et al. 2007, 2008: the query image stays in the database
 roxford5k, rparis6k    Radenović et al. 2018: queries apart, three settings
 holidays               Jégou et al. 2008: the query is left out of its own ranking
 ukbench                Nistér and Stewénius 2006: groups of four, every image a query
-a path to a .json      one's own collection; see `bovw.evaluation.truth.read_json`
+a path to a .json      your own collection; see `bovw.evaluation.truth.read_json`
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REVISITED: Settings = {
     "hard": (("hard",), ("junk", "easy")),
 }
 
-# The files that are damaged in the published Paris6k, which everybody leaves out.
+# The damaged files of the published Paris6k, which everybody leaves out.
 _CORRUPT = (
     "louvre_000136 louvre_000146 moulinrouge_000422 museedorsay_001059 notredame_000188 "
     "pantheon_000284 pantheon_000960 pantheon_000974 pompidou_000195 pompidou_000196 "
@@ -43,7 +43,7 @@ CORRUPT_PARIS = frozenset(f"paris_{name}" for name in _CORRUPT.split())
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a query should find, and what is taken out of its ranking before it is scored."""
+    """Images that a query should find, and images to remove from its ranking before scoring."""
 
     positives: frozenset[str]
     junk: frozenset[str]
@@ -54,11 +54,11 @@ class Query:
     """One query.
 
     image       path relative to the images root, with forward slashes
-    region      in pixels of the image; None for the whole of it
-    judgements  one a setting. A query that must not find itself is its own junk; one without
+    region      in pixels of the image, None for the whole image
+    judgements  one per setting. A query that must not find itself is its own junk. One without
                 positives is left out of that setting's mean
-    group       the landmark, whose queries are not independent; the query's own id where none is
-    labels      what the truth calls the images that it names: "good", "ok", "junk", "easy", "hard"
+    group       the landmark, because its queries are not independent; else the query's own id
+    labels      the truth's labels by image: "good", "ok", "junk", "easy", "hard"
     """
 
     id: str
@@ -71,7 +71,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What to index, what to ask, and how to score it.
+    """The images, the queries and the scoring rules.
 
     database    image names: paths relative to `folder`, with forward slashes, sorted for a data
                 set that is found on disk
@@ -95,9 +95,9 @@ def load(dataset: str, images: Path, truth: Path | None = None) -> Dataset:
     """Return the data set called `dataset`, or the one of the .json file at that path.
 
     images  the folder that holds the pictures, at any depth
-    truth   the ground truth's file or folder; None to look where `truth.find_truth` says
+    truth   the ground truth's file or folder; None to search as `truth.find_truth` does
 
-    Raises DatasetError for truth or images missing or damaged, BovwError for no images at all.
+    Raises DatasetError for missing or damaged truth or images, BovwError for no images at all.
     """
     if not images.is_dir():
         raise DatasetError(f"{images} is not a folder: give the folder that holds the images")
@@ -136,7 +136,7 @@ def revisited(name: str, images: Path, truth: Path | None) -> Dataset:
 
 
 def holidays(name: str, images: Path, truth: Path | None) -> Dataset:
-    """Return Holidays: file numbers that share their hundreds are a group, its first the query."""
+    """Return Holidays: file numbers with the same hundreds form a group; its first is the query."""
     groups = _grouped(images, "", digits=6, size=100, needed=1)
     queries = tuple(
         Query(_stem(image), image, None, {"all": judgement}, _stem(image), _all_ok(judgement))
@@ -149,7 +149,7 @@ def holidays(name: str, images: Path, truth: Path | None) -> Dataset:
 
 
 def ukbench(name: str, images: Path, truth: Path | None) -> Dataset:
-    """Return UKBench: four consecutive numbers are a group, and every image asks for its own."""
+    """Return UKBench: four consecutive numbers form a group; every image queries for its own."""
     groups = _grouped(images, "ukbench", digits=5, size=4, needed=4)
     queries = tuple(
         Query(_stem(image), image, None, {"all": judgement}, _stem(members[0]), _all_ok(judgement))
@@ -163,7 +163,7 @@ def ukbench(name: str, images: Path, truth: Path | None) -> Dataset:
 
 
 def collection(path: Path, images: Path) -> Dataset:
-    """Return the data set of a JSON truth file, whose paths are relative to `images`."""
+    """Return the data set of a JSON truth file with paths relative to `images`."""
     found = read_json(path)
     database = {name: str(PurePosixPath(found.folder, name)) for name in found.database}
     asked = {query.image: query.image for query in found.queries}
@@ -234,7 +234,7 @@ def _located(names: Iterable[str], pictures: Iterable[str], images: Path) -> dic
 
 
 def _refuse_missing(names: Iterable[str], images: Path) -> None:
-    """Raise DatasetError where there are any."""
+    """Raise DatasetError if there are any names."""
     if missing := sorted(names):
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise DatasetError(
@@ -244,7 +244,7 @@ def _refuse_missing(names: Iterable[str], images: Path) -> None:
 
 
 def _grouped(images: Path, prefix: str, digits: int, size: int, needed: int) -> list[list[str]]:
-    """Return the pictures `prefix` + number by `size` consecutive numbers, from a multiple of it.
+    """Group the pictures named `prefix` + number by number // `size`.
 
     The first `needed` of every group must be there.
     """

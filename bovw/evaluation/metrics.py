@@ -1,7 +1,7 @@
 """The measures of image retrieval, as pure functions on ranked names.
 
-A ranking is a sequence of distinct names, best first; positives are what a query should find; junk
-is taken out of a ranking before anything is counted.
+A ranking is a sequence of distinct names, best first. Positives are the names that a query should
+find. Junk is removed from a ranking before counting.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def average_precision(
     Holidays and of the revisited Oxford and Paris do. "rectangle" takes the precision at each
     positive, and is never smaller. Positives that the ranking lacks count as never found.
 
-    Raises ValueError where a name is ranked twice or where there are no positives.
+    Raises ValueError if a name is ranked twice or there are no positives.
     """
     if form not in ("official", "rectangle"):
         raise ValueError(f"no form of average precision is called {form!r}")
@@ -61,8 +61,7 @@ def precision_recall(
     """Return recall and precision, both from 0 to 1, at every positive that the ranking has.
 
     The mean of these precisions, with 0 for each positive that the ranking lacks, is the AP of the
-    form "rectangle". Raises ValueError where a name is ranked twice or where there are no
-    positives.
+    form "rectangle". Raises ValueError if a name is ranked twice or there are no positives.
     """
     return [
         (found / len(positives), found / (rank + 1))
@@ -73,8 +72,8 @@ def precision_recall(
 def interpolated(curve: Sequence[tuple[float, float]], points: int = 101) -> list[float]:
     """Return the precisions at `points` recalls, evenly spaced from 0 to 1.
 
-    Each is the best at this recall or a greater one, 0 where none is reached, so that curves of
-    several queries can be averaged (Manning, Raghavan, Schütze, Introduction to Information
+    Each is the best at this recall or a greater one, 0 if none is reached. Curves of several
+    queries can then be averaged (Manning, Raghavan, Schütze, Introduction to Information
     Retrieval, 2008, section 8.4).
 
     curve  recall and precision, by rising recall, as `precision_recall` returns them
@@ -82,7 +81,7 @@ def interpolated(curve: Sequence[tuple[float, float]], points: int = 101) -> lis
     recalls = np.array([recall for recall, _ in curve])
     precisions = np.array([precision for _, precision in curve])
     best = np.append(np.maximum.accumulate(precisions[::-1])[::-1], 0.0)
-    # Recalls are fractions, and so are the points: equal ones must not differ by rounding.
+    # Recalls and points are fractions: equal ones must not differ by rounding.
     levels = np.linspace(0, 1, points) - 1e-9
     values: list[float] = best[np.searchsorted(recalls, levels)].tolist()
     return values
@@ -93,11 +92,11 @@ def precision_at(
 ) -> float:
     """Return the precision among the first `k`, from 0 to 1, as the revisited Oxford and Paris do.
 
-    Where the last positive is ranked before `k`, the precision is taken there (Radenović et al.,
-    Revisiting Oxford and Paris, CVPR 2018, and its evaluation script), so that a query with fewer
-    than `k` positives can reach 1. It is 0 where no positive is ranked.
+    If the last positive is ranked before `k`, the precision is taken there (Radenović et al.,
+    Revisiting Oxford and Paris, CVPR 2018, and its evaluation script). A query with fewer than `k`
+    positives can thus reach 1. The precision is 0 if no positive is ranked.
 
-    Raises ValueError where a name is ranked twice, there are no positives, or `k` is not positive.
+    Raises ValueError if a name is ranked twice, there are no positives, or `k` is not positive.
     """
     if k < 1:
         raise ValueError(f"precision at {k}: k must be at least 1")
@@ -124,9 +123,9 @@ def ukbench_score(ranking: Sequence[str], positives: AbstractSet[str]) -> int:
 def means_of_halves(values: Sequence[float], seed: int = 7) -> tuple[float, float]:
     """Return the means of two random halves of `values`, the same halves for the same length.
 
-    A setting that was chosen by looking at one half is tried by the other. A single value is both.
+    A setting chosen on one half can be tested on the other. A single value is both halves.
 
-    Raises ValueError where there are no values.
+    Raises ValueError if there are no values.
     """
     if not values:
         raise ValueError("no values have no halves")
@@ -144,19 +143,19 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the mean of `values`: low, high.
 
-    Queries of one landmark succeed and fail together, so whole groups are drawn where some are
-    shared; where none is, or where all queries are of one group, single queries are drawn.
+    Queries of one landmark succeed and fail together, so whole groups are drawn. If all queries
+    have one group, or each its own, single queries are drawn.
 
-    values  one score a query
+    values  one score per query
     groups  the landmark of each query
 
-    Raises ValueError where there are no values, the lengths differ, or a setting is out of range.
+    Raises ValueError if there are no values, the lengths differ, or a setting is out of range.
     """
     if not values or len(values) != len(groups):
         raise ValueError(f"{len(values)} values with {len(groups)} groups")
     if not 0 < confidence < 1 or rounds < 1:
         raise ValueError(f"confidence {confidence} with {rounds} rounds")
-    # One group has no spread between groups: drawing it again and again would give no interval.
+    # A single group has no spread between groups and would give no interval.
     drawn = groups if len(set(groups)) > 1 else range(len(values))
     numbers = {unit: number for number, unit in enumerate(dict.fromkeys(drawn))}
     units = [numbers[unit] for unit in drawn]

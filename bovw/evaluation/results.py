@@ -1,4 +1,4 @@
-"""What an evaluation measured, as figures, plain values and text."""
+"""The results of an evaluation, as figures, plain values and text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRECISIONS = (1, 5, 10)
 class Outcome:
     """One query's answer: all images of the data set ranked, and the seconds that it took.
 
-    failure  why it could not be asked
+    failure  why the query failed
     missing  shards that have not answered
     """
 
@@ -47,7 +47,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run measured; every figure of it says how it was made."""
+    """The results of a run, with the settings behind every figure."""
 
     dataset: Dataset
     searcher: Searcher
@@ -75,7 +75,7 @@ class Evaluation:
         return bootstrap_interval([ap for ap, _ in judged], [group for _, group in judged])
 
     def firsts(self, setting: str) -> list[bool | None]:
-        """Return whether every query's first image is a positive, None without any."""
+        """Return for every query whether its first image is a positive, None without any."""
         judged = [(o.ranking, o.query.judgements[setting]) for o in self.outcomes]
         return [
             first_is_positive(r, j.positives, j.junk) if j.positives else None for r, j in judged
@@ -181,7 +181,7 @@ class Evaluation:
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """Write the figures for people, one query a line and the means below."""
+    """Return the figures as text, one query a line and the means below."""
     report = evaluation.report()
     settings = report["settings"]
     lines = [f"{'AP':>8}  query"]
@@ -204,7 +204,10 @@ def as_text(evaluation: Evaluation) -> str:
             lines.append(f"mP@1,5,10{name}  " + "  ".join(f"{v:.4f}" for v in values))
     if evaluation.ukbench is not None:
         lines.append(f"UKBench score  {evaluation.ukbench:.3f} of 4")
-    source = f"{settings['vocabulary']}, trained on {settings['vocabulary_images_shared']} of them"
+    source = (
+        f"{settings['vocabulary']}, trained on "
+        f"{settings['vocabulary_images_shared']} of these images"
+    )
     lines += [
         "",
         f"data set      {report['dataset']}: {settings['images']} images, "
@@ -215,7 +218,7 @@ def as_text(evaluation: Evaluation) -> str:
         f"AP form       {settings['ap']}, depth: all images; region: {settings['query_mode']}",
         f"time a query  {report['milliseconds']['describe']:.0f} ms to describe, "
         f"{report['milliseconds']['search']:.0f} ms to search (medians)",
-        f"size          {settings['bytes_per_image'] / 1000:.1f} kB an image, vocabulary apart",
+        f"size          {settings['bytes_per_image'] / 1000:.1f} kB an image, without vocabulary",
     ]
     return "\n".join(lines) + "\n"
 

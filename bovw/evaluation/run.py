@@ -1,4 +1,4 @@
-"""Ask a data set's queries of an index."""
+"""Runs a data set's queries on an index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bovw.search import Found, Searcher, describe_query
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is asked and how it is scored; every figure says so.
+    """The queries to ask and the rules to score them.
 
     images  the folder that holds the data set's pictures
     form    of average precision; see `metrics.average_precision`
@@ -34,7 +34,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Described:
-    """A query's features, or why there are none, and the seconds that they took."""
+    """A query's features, or the reason for their failure, and the seconds taken."""
 
     query: Query
     features: Features | None
@@ -53,10 +53,10 @@ def evaluate(
 ) -> Evaluation:
     """Ask every query of `dataset`, whose pictures are below `images`.
 
-    form  of average precision; see `metrics.average_precision`
+    form  of average precision, see `metrics.average_precision`
     mode  "keypoints" or "crop", how a region is used; None for the data set's own
 
-    Raises DatasetError where the index does not hold the data set's images.
+    Raises DatasetError if the index does not hold the data set's images.
     """
     check_database(dataset, searcher.index)
     conditions = Conditions(dataset, images, form, mode or dataset.query_mode)
@@ -65,7 +65,7 @@ def evaluate(
 
 
 def describe_queries(conditions: Conditions, options: FeatureOptions) -> Iterator[Described]:
-    """Yield every query's features; one that cannot be used says why."""
+    """Yield every query's features, or the reason why it cannot be used."""
     for query in conditions.dataset.queries:
         start = time.perf_counter()
         try:
@@ -85,7 +85,7 @@ def ask(
     described: Iterable[Described],
     progress: Progress = no_progress,
 ) -> Evaluation:
-    """Evaluate a searcher, whose index holds the data set's images, on queries described before."""
+    """Evaluate a searcher on described queries; its index holds the data set's images."""
     dataset = conditions.dataset
     outcomes = (_outcome(one, conditions, searcher) for one in described)
     with progress(outcomes, len(dataset.queries), "Querying") as results:
@@ -100,7 +100,7 @@ def _outcome(one: Described, conditions: Conditions, searcher: Searcher) -> Outc
         try:
             found = searcher.find(one.features, one.region)
         except QueryError as error:
-            # A query that cannot be asked finds nothing, which its AP then shows.
+            # A failed query finds nothing, and its AP shows that.
             failure = str(error)
     seconds = time.perf_counter() - start
     hits = _complete(found.hits, conditions)

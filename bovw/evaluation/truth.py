@@ -1,7 +1,7 @@
-"""Ground truth as it is published, read into one form: pickles, text files and JSON.
+"""Readers of published ground truth, into one form: pickles, text files and JSON.
 
-A pickle is read without running anything that it names: the official files hold nothing but
-dictionaries, lists, strings and numbers.
+Reading a pickle runs nothing that it names. The official files hold only dictionaries, lists,
+strings and numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 TRUTH_FOLDERS = (".", "truth", "groundtruth", "gt", "gt_files", "gt_files_170407", "paris_120310")
 
-# What the names of photographs begin with that were found by searching for the whole town.
+# Name prefixes of photographs that were found by searching for the whole town.
 NO_LANDMARK = frozenset({"oxford", "paris_general"})
 
 
@@ -32,7 +32,7 @@ class JudgedQuery:
 
     image   as the truth names it: official truths give no folder and no suffix
     labels  label to names, such as "ok" and "junk"
-    group   the landmark that it shares with other queries; its own id where there is none
+    group   the landmark that it shares with other queries; else its own id
     """
 
     id: str
@@ -49,7 +49,7 @@ class JudgedQuery:
 
 @dataclass(frozen=True)
 class Truth:
-    """A ground truth; `database` is empty where the truth does not list it."""
+    """A ground truth; `database` is empty if the truth does not list it."""
 
     queries: tuple[JudgedQuery, ...]
     database: tuple[str, ...] = ()
@@ -59,10 +59,10 @@ class Truth:
 
 
 def find_truth(patterns: Sequence[str], images: Path, truth: Path | None) -> Path:
-    """Return the truth file, or the folder of text files, that matches the first pattern it can.
+    """Return the first truth file, or folder of text files, that matches a pattern.
 
-    `truth` is the file itself or the folder to look in. Where it is None, `images` and the folder
-    above it are looked in, each with its subfolders of TRUTH_FOLDERS.
+    `truth` is the file itself or the folder to search. None searches `images` and the folder above
+    it, each with its subfolders of TRUTH_FOLDERS.
     """
     if truth is not None and truth.is_file():
         return truth
@@ -88,7 +88,7 @@ def read_official(path: Path, labels: Sequence[str]) -> Truth:
 
 
 class _DataUnpickler(pickle.Unpickler):
-    """Reads plain containers, strings and numbers, and refuses to look anything up."""
+    """Reads plain containers, strings and numbers, and refuses to import anything."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which was not run")
@@ -103,7 +103,7 @@ def read_pickle(path: Path, labels: Sequence[str]) -> Truth:
         names = dict(enumerate(_strings(content, "imlist")))
         pairs = zip(_strings(content, "qimlist"), _field(content, "gnd", list), strict=True)
         queries = tuple(_pickled_query(image, judged, names, labels) for image, judged in pairs)
-    except Exception as error:  # damaged pickles raise whatever their bytes happen to ask for
+    except Exception as error:  # damaged pickles can raise anything
         raise DatasetError(
             f"{path} is not the ground truth expected ({error}): "
             f"give the official gnd_*.pkl, with the lists {', '.join(labels)}"
@@ -148,9 +148,9 @@ def _words(path: Path) -> list[str]:
 
 
 def _official_query(image: str, region: Box, labels: dict[str, frozenset[str]]) -> JudgedQuery:
-    """Return a query of the landmark that most of its positives are named after.
+    """Return a query whose group is the landmark in most of its positives' names.
 
-    The pickles do not say the landmark, and a query's own name may be a general one.
+    The pickles do not name the landmark, and a query's own name may be too general.
     """
     positives = (name for label in labels.keys() - {"junk"} for name in labels[label])
     named = Counter(name.rpartition("_")[0] for name in positives)
@@ -160,7 +160,7 @@ def _official_query(image: str, region: Box, labels: dict[str, frozenset[str]]) 
 
 
 def read_json(path: Path) -> Truth:
-    """Read one's own collection: {"name", "note", "db_root", "db": [name], "queries": [query]}.
+    """Read your own collection: {"name", "note", "db_root", "db": [name], "queries": [query]}.
 
     A query is {"id", "image", "bbox": [x1, y1, x2, y2] or null, "positives": [name], "junk":
     [name]}, and may have a "group", the landmark that it shares with others. Further keys are
