@@ -21,9 +21,9 @@ class Thumbnail:
     """An image on the page.
 
     id     of its symbol
-    frame  of the upright original, in pixels; everything on it is drawn in these
+    frame  of the upright original, in pixels; everything on it is drawn in them
     size   longest side in pixels, at most
-    gone   why it cannot be shown; empty if it can
+    gone   why it cannot be shown, empty if it can
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What an index or a vocabulary on disk holds, as plain values."""
+"""The contents of an index or a vocabulary on disk, as plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bovw.vocab import damaged_files, read_manifest
 def describe_folder(folder: Path) -> dict[str, Any]:
     """Describe the index or vocabulary in `folder`; `damaged` lists files with wrong checksums.
 
-    Raises FormatError where it is neither, or cannot be opened.
+    Raises FormatError if it is neither, or cannot be opened.
     """
     if is_index(folder):
         return _index(Index.open(folder))
@@ -65,7 +65,7 @@ def _vocabulary(folder: Path) -> dict[str, Any]:
 
 
 def as_text(content: dict[str, Any]) -> str:
-    """Write a description for people."""
+    """Return a description as text."""
     lines = [f"{content['kind']}, format {content['format']}"]
     counts = ("images", "features", "words", "bits", "bytes")
     lines += [f"{key:<18}{content[key]:>14,}" for key in counts if key in content]

@@ -61,7 +61,7 @@ def _axes() -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    """Draw the legend in the lower left corner, where the curves leave most room."""
+    """Draw the legend in the lower left corner: curves leave most room there."""
     rows = []
     for row, (style, name) in enumerate(zip(STYLES, names, strict=False)):
         y = _y(0) - 16 * (len(names) - row) + 4

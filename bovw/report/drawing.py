@@ -1,4 +1,4 @@
-"""Two pictures side by side, as pixels: what agrees in them joined by lines."""
+"""Two pictures side by side, as pixels, with lines between matching points."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bovw.geometry import clip_to_frame
 from bovw.images import read_picture
 from bovw.records import Box, Bytes, Doubles, Picture
 
-# Pixels: of the whole drawing, at most; of its height, for two tall pictures; of the gap.
+# Pixels: the drawing's width and height at most, and the gap between the pictures.
 WIDTH, HEIGHT, GAP = 1600, 1100, 12
-# More lines than these hide the pictures: of more inliers each has its dot, and some their line.
+# More lines than this would hide the pictures. Every inlier still has its dots.
 LINES = 100
-# How much lines and dots cover what is below them.
+# Opacity of lines and dots.
 OPACITY = 0.65
-# Amber, in BGR; lines run from green at the top to violet at the bottom, so that none is like it.
+# Amber, in BGR. Lines go from green at the top to violet at the bottom, so none looks like it.
 OUTLINE = (0, 176, 255)
 HUES = 0.38, 0.85
-# OpenCV takes coordinates as whole numbers of this fraction of a pixel, here 1/16.
+# Fractional bits of OpenCV's coordinates: they are whole numbers of 1/16 pixel.
 SHIFT = 4
 
 
@@ -36,7 +36,7 @@ def draw_pair(
     points   float64 [n, 4]: x, y in the left picture and x, y in the right, to be joined
     outline  float64 [m, 2] in the right picture; None for none. All in pixels of the upright files
 
-    Raises ImageError where a picture cannot be used.
+    Raises ImageError if a picture cannot be used.
     """
     pictures = [read_picture(path, WIDTH, colours=True) for path in (left, right)]
     aspects = [picture.width / picture.height for picture in pictures]
@@ -55,7 +55,7 @@ def draw_pair(
 
 
 def as_png(pixels: Bytes) -> bytes:
-    """Encode pixels as OpenCV has them."""
+    """Encode OpenCV's BGR pixels."""
     _, encoded = cv2.imencode(".png", pixels)
     return bytes(encoded)
 
@@ -92,7 +92,7 @@ def _joined(canvas: Bytes, ends: Doubles) -> Bytes:
 
 
 def _colour(part: float) -> tuple[float, float, float]:
-    """Return a line's BGR by its place from the top, 0, to the bottom, 1."""
+    """Return a line's BGR for its height, from 0 at the top to 1 at the bottom."""
     first, last = HUES
     red, green, blue = colorsys.hsv_to_rgb(first + (last - first) * part, 0.8, 1.0)
     return 255 * blue, 255 * green, 255 * red
