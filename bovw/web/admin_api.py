@@ -1,4 +1,4 @@
-"""The REST API's part that changes the index: with a token only."""
+"""REST routes that change the index, with a token only."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def check_token(
 ) -> None:
     """Refuse a request without the server's token."""
     if here.token is None:
-        raise HTTPException(HTTPStatus.FORBIDDEN, "this server only reads: see --allow-write")
-    # In constant time, so that a wrong one does not tell how much of it is right.
+        raise HTTPException(HTTPStatus.FORBIDDEN, "read-only server: start it with --allow-write")
+    # In constant time, so that timing does not reveal how much of a wrong token is right.
     if not given or not secrets.compare_digest(given.credentials.encode(), here.token.encode()):
         detail = "give the server's token as Authorization: Bearer TOKEN"
         raise HTTPException(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
@@ -46,7 +46,7 @@ def check_token(
 
 router = APIRouter(
     prefix="/api/v1/images",
-    tags=["edit_index the index"],
+    tags=["edit the index"],
     dependencies=[Depends(check_token)],
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, UNUSABLE, LATER),
 )
@@ -58,7 +58,7 @@ async def add(
     here: Here,
     name: Annotated[str, Query(max_length=1000, description="Its name, like shelf/0012.jpg.")],
 ) -> ImageRecord:
-    """Add an image to the index; the body is the file, which the server keeps."""
+    """Add an image to the index; the body is the file. The server keeps it."""
     check_name(name)
     async with here.queue.place():
         source = await receive(request, here)
@@ -73,7 +73,7 @@ async def remove(id: ImageId, here: Here) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError unless a name is one that a file below a folder can have."""
+    """Raise UsageError unless a name is a valid image path below a folder."""
     parts = name.split("/")
     if (
         str(PurePosixPath(name)) != name
@@ -83,12 +83,12 @@ def check_name(name: str) -> None:
         or not name.lower().endswith(SUFFIXES)
     ):
         raise UsageError(
-            f"an image's name is like shelf/0012.jpg, with one of {' '.join(SUFFIXES)}"
+            f"an image's name is like shelf/0012.jpg and ends in one of {' '.join(SUFFIXES)}"
         )
 
 
 def _add(engine: Engine, folder: Path | None, name: str, source: Source) -> ImageRecord:
-    assert folder is not None, "a server with a token has a folder for what is added"
+    assert folder is not None, "a server with a token has a folder for added images"
     engine.describe(source)  # refuses what cannot be used before anything is written
     with _CHANGING:
         if engine.index.names.find(name) is not None:
@@ -104,7 +104,7 @@ def _add(engine: Engine, folder: Path | None, name: str, source: Source) -> Imag
 
 
 def _placed(folder: Path, name: str, source: Source) -> Path:
-    """Put a picture into the folder of added images, where nothing is in its place."""
+    """Put a picture into the folder of added images, without overwriting a file."""
     path = folder / name
     try:
         if not path.parent.resolve().is_relative_to(folder.resolve()):
@@ -133,7 +133,7 @@ def _index(engine: Engine, name: str, path: Path) -> None:
             may_vanish=lambda row: False,
         )
     except UsageError:
-        raise HTTPException(CONFLICT, "the index has such an image from elsewhere") from None
+        raise HTTPException(CONFLICT, "the index has this name from another folder") from None
     if skipped:
         raise ImageError(f"{name}: {skipped[0]}")
 

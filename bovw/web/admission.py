@@ -17,7 +17,7 @@ class FullError(Exception):
 
 
 class RequestQueue:
-    """Lets a few requests work at a time and some wait, and turns the rest away at once."""
+    """Lets a few requests work at a time and some wait, and refuses the rest at once."""
 
     def __init__(self, working: int, waiting: int) -> None:
         self._places = working + waiting
@@ -26,7 +26,7 @@ class RequestQueue:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places; raises FullError where there is none."""
+        """Hold one of the places; raises FullError if none is free."""
         if self.taken >= self._places:
             raise FullError
         self.taken += 1
@@ -36,6 +36,6 @@ class RequestQueue:
             self.taken -= 1
 
     async def run(self, work: Callable[[], R]) -> R:
-        """Do blocking work in a thread, once it is its turn."""
+        """Run blocking work in a thread, when its turn comes."""
         async with self._working:
             return await run_in_threadpool(work)

@@ -1,4 +1,4 @@
-"""The REST API, version 1: it looks, and changes nothing."""
+"""The REST API, version 1: routes that only read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ JPEG: Responses = {
 UNKNOWN, UNUSABLE = HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
 LATER, LONG = HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.REQUEST_TIMEOUT
 HUGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-# How a body of bytes is described in OpenAPI.
+# OpenAPI's description of a body of bytes.
 BODY = {
     "requestBody": {
         "description": "A JPEG, PNG, WebP, TIFF or BMP file.",
@@ -55,32 +55,33 @@ BODY = {
 
 router = APIRouter(prefix="/api/v1", responses=responses(UNUSABLE, LATER))
 Here = Annotated[Server, Depends(server_of)]
-QueryId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="A given picture's id.")]
+QueryId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="An uploaded picture's id.")]
 ImageId = Annotated[str, Path(max_length=6000, description="An indexed image's id.")]
 
 
 def search_options(
     scoring: Annotated[
-        Literal["hamming", "tfidf", "asmk"], Query(description="How images are ranked first.")
+        Literal["hamming", "tfidf", "asmk"],
+        Query(description="How images are ranked before verification."),
     ] = "hamming",
     rerank: Annotated[
-        int, Query(ge=0, le=MOST_RERANK, description="Images of the ranking's top to verify.")
+        int, Query(ge=0, le=MOST_RERANK, description="Top-ranked images to verify.")
     ] = USUAL.rerank,
     expand: Annotated[
-        int, Query(ge=0, le=MOST_EXPAND, description="Verified images to ask again with.")
+        int, Query(ge=0, le=MOST_EXPAND, description="Verified images to expand the query with.")
     ] = USUAL.expand,
 ) -> SearchOptions:
-    """Read how to search."""
+    """Read the search options."""
     return SearchOptions(scoring=scoring, rerank=rerank, expand=expand)
 
 
 def region_of(
     region: Annotated[
         str | None,
-        Query(description="x1,y1,x2,y2: the part of the picture that is meant, in its pixels."),
+        Query(description="x1,y1,x2,y2: the part of the picture to search for, in its pixels."),
     ] = None,
 ) -> Box | None:
-    """Read a region; raises QueryError where it is none."""
+    """Read a region; raises QueryError for anything else."""
     if region is None:
         return None
     try:
@@ -92,11 +93,11 @@ def region_of(
 
 def source_of(
     here: Here,
-    query: Annotated[str | None, Query(description="The id of a given picture.")] = None,
+    query: Annotated[str | None, Query(description="The id of an uploaded picture.")] = None,
     image: Annotated[str | None, Query(description="The id of an indexed image.")] = None,
     name: Annotated[str | None, Query(description="The name of an indexed image.")] = None,
 ) -> Source:
-    """Read what to search with."""
+    """Read the query picture."""
     return here.engine.source(query, image, name)
 
 
@@ -108,7 +109,7 @@ TopK = Annotated[int, Query(ge=1, le=MOST_TOPK, description="Hits to return.")]
 
 @router.get("/info")
 def info(here: Here) -> Info:
-    """Tell what the index holds and what can be asked of it."""
+    """Describe the index and the limits of requests."""
     index = here.engine.index
     return Info(
         version=__version__,
@@ -133,7 +134,7 @@ def info(here: Here) -> Info:
 
 @router.get("/health")
 def health(here: Here) -> Health:
-    """Tell that the index can be read."""
+    """Report whether the index can be read."""
     shards = here.replicas.health() if here.replicas else {}
     status: Literal["ok", "partial"] = "ok" if all(shards.values()) else "partial"
     return Health(status=status, images=len(here.engine.index), shards=shards)
@@ -151,7 +152,7 @@ def metrics(here: Here) -> Response:
 
 @router.post("/queries", status_code=201, openapi_extra=BODY, responses=responses(HUGE, LONG))
 async def give(request: Request, here: Here) -> Given:
-    """Give a picture to search with; the body is the file."""
+    """Upload a picture to search with; the body is the file."""
     async with here.queue.place():
         source = await receive(request, here)
         return await here.queue.run(partial(_given, here.engine, source))
@@ -159,7 +160,7 @@ async def give(request: Request, here: Here) -> Given:
 
 @router.get("/queries/{id}", responses=responses(UNKNOWN))
 async def given(id: QueryId, here: Here) -> Given:
-    """Describe a picture that was given."""
+    """Describe an uploaded picture."""
     async with here.queue.place():
         find = partial(here.engine.source, id, None, None)
         return await here.queue.run(lambda: _given(here.engine, find()))
@@ -167,7 +168,7 @@ async def given(id: QueryId, here: Here) -> Given:
 
 @router.get("/queries/{id}/picture", response_class=Response, responses=JPEG | responses(UNKNOWN))
 async def given_picture(id: QueryId, here: Here) -> Response:
-    """Return a given picture, upright."""
+    """Return an uploaded picture, upright."""
     return await jpeg(here, partial(here.engine.source, id, None, None), PICTURE)
 
 
@@ -175,7 +176,7 @@ async def given_picture(id: QueryId, here: Here) -> Response:
 async def search(
     here: Here, source: Asking, region: Region, options: Options, topk: TopK = TOPK
 ) -> SearchResult:
-    """Search with a picture that was given, or with an indexed image by its id or name."""
+    """Search with an uploaded picture, or with an indexed image by its id or name."""
     async with here.queue.place():
         work = partial(_search, here, source, region, topk, options)
         return await here.queue.run(work)
@@ -185,7 +186,7 @@ async def search(
 async def give_and_search(
     request: Request, here: Here, region: Region, options: Options, topk: TopK = TOPK
 ) -> SearchResult:
-    """Give a picture and search with it in one go; the body is the file."""
+    """Upload a picture and search with it at once; the body is the file."""
     async with here.queue.place():
         source = await receive(request, here)
         work = partial(_search, here, source, region, topk, options)
@@ -199,7 +200,7 @@ async def matches(
     region: Region,
     hit: Annotated[str, Query(description="The id of the indexed image to compare with.")],
 ) -> Compared:
-    """Return the points on which a picture and an indexed image agree."""
+    """Return the matching points of a picture and an indexed image."""
     async with here.queue.place():
         return await here.queue.run(partial(_compare, here.engine, source, region, hit))
 
@@ -249,7 +250,7 @@ async def receive(request: Request, here: Server) -> Source:
 
 
 async def jpeg(here: Server, find: Callable[[], Source], side: int) -> Response:
-    """Show a picture; the headers have the sides of the original."""
+    """Return a JPEG; the headers have the sides of the original."""
     async with here.showing.place():
         content, width, height = await here.showing.run(lambda: here.engine.show(find(), side))
     headers = {

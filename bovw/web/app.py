@@ -26,7 +26,7 @@ from bovw.web.setup import Setup
 from bovw.web.state import Server
 
 STATIC = Path(__file__).parent / "static"
-# Pictures that are decoded to be shown at a time, and that wait: a page asks for many at once.
+# Pictures to decode for display at a time, and to let wait: a page asks for many at once.
 SHOWING, WAITING_TO_SHOW = 4, 500
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -38,7 +38,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# Swagger's page starts itself by a script of its own text.
+# Swagger's page starts with an inline script.
 DOCS_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'"
 )
@@ -47,7 +47,7 @@ DOCS_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inl
 def create_app(setup: Setup) -> FastAPI:
     """Return the application that serves an index.
 
-    Raises FormatError where the index cannot be opened, DatasetError for data sets.
+    Raises FormatError if the index cannot be opened, DatasetError for unusable data sets.
     """
     server = _server_of(setup)
 
@@ -76,7 +76,7 @@ def create_app(setup: Setup) -> FastAPI:
 
 
 def _server_of(setup: Setup) -> Server:
-    """Open the index and what else a server holds while it runs."""
+    """Open the index and make the server's other parts."""
     asking = setup.replicas.searcher if setup.replicas else Searcher
     engine = Engine(setup.index, setup.cache, setup.options, asking)
     queue = RequestQueue(setup.options.working, setup.options.waiting)
@@ -99,7 +99,7 @@ async def show_page() -> Response:
 
 
 class SecurityHeaders:
-    """Puts the headers on every answer that keep a browser from running what is not the page's."""
+    """Adds headers to every answer that keep a browser from running foreign content."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

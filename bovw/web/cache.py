@@ -14,22 +14,22 @@ from typing import IO
 
 from bovw.errors import BovwError
 
-# What is used seldom goes first, until this share of the room is left in use.
+# A full cache deletes the least recently used files until this share of the room is in use.
 KEPT = 0.9
 
 
 class TooLargeError(Exception):
-    """More bytes came than may come."""
+    """More bytes came than allowed."""
 
 
 class Store:
-    """Files by SHA-256 in one folder, the least recently used of which make room for new ones.
+    """Files by SHA-256 in one folder; the least recently used ones make room for new ones.
 
     Several servers may share a folder.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        """Use `folder`, made where it is missing; raises BovwError where it cannot be."""
+        """Use `folder`, made if it is missing; raises BovwError if it cannot be made."""
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -41,7 +41,7 @@ class Store:
         self._bytes = self._measure()
 
     def find(self, key: str) -> Path | None:
-        """Return the file of a key, or None where it is not kept (any more)."""
+        """Return the file of a key, or None if it is not kept (any more)."""
         if not re.fullmatch("[0-9a-f]{64}", key):
             return None
         path = self.folder / key
@@ -52,13 +52,13 @@ class Store:
         return path
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep content under the SHA-256 of what it was made from."""
+        """Keep content under a key, the SHA-256 of its source."""
         with self._aside() as file:
             file.write(content)
             self._keep(file, key, len(content))
 
     async def receive(self, parts: AsyncIterable[bytes], most_bytes: int) -> str:
-        """Write what comes to disk as it comes, and return its SHA-256.
+        """Write incoming bytes to disk at once, and return their SHA-256.
 
         Raises TooLargeError for more than `most_bytes`.
         """
@@ -76,7 +76,7 @@ class Store:
 
     @contextmanager
     def _aside(self) -> Iterator[IO[bytes]]:
-        """Give a new file under another name, which is removed unless it is kept."""
+        """Yield a new file under a temporary name; an error removes it."""
         with NamedTemporaryFile(dir=self.folder, delete=False) as file:
             try:
                 yield file
@@ -85,7 +85,7 @@ class Store:
                 raise
 
     def _keep(self, file: IO[bytes], key: str, size: int) -> None:
-        # Whole before it has its name.
+        # Complete before it has its name.
         file.flush()
         Path(file.name).replace(self.folder / key)
         with self._lock:
@@ -107,7 +107,7 @@ class Store:
         return sum(entry.stat().st_size for entry in self._files())
 
     def _files(self) -> list[os.DirEntry[str]]:
-        """Return the files, their sizes and times already read."""
+        """Return the files, with sizes and times already read."""
         found = []
         with os.scandir(self.folder) as entries:
             for entry in entries:

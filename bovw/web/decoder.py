@@ -1,4 +1,4 @@
-"""Files that may be anything are decoded in processes of their own, with a limit of time."""
+"""Decodes untrusted files in separate processes, with a time limit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bovw.options import FeatureOptions
 from bovw.records import Features
 
 R = TypeVar("R")
-# Pixels of a picture given by a stranger; decoding takes up to forty bytes each, of 16 bits.
+# Most pixels of an untrusted picture; decoding takes up to forty bytes each, of 16 bits.
 MOST_PIXELS = 64_000_000
-# Of JPEGs that are shown, from 0 to 100.
+# Quality of JPEGs for display, from 0 to 100.
 QUALITY = 85
 
 

@@ -1,4 +1,4 @@
-"""What the server does, without HTTP: it searches and compares, on an index that may change."""
+"""The server's work, without HTTP: search and comparison on an index that may change."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from bovw.verification import Verified
 from bovw.web.cache import Store
 from bovw.web.decoder import Reader
 
-# Longest sides in pixels of pictures that are shown.
+# Longest sides of displayed pictures in pixels.
 THUMBNAIL, PICTURE = 320, 1600
-# Pictures whose features are kept, half a megabyte each, so that they can be asked with again.
+# Pictures whose features are kept for further searches, half a megabyte each.
 DESCRIBED = 64
 
 
@@ -37,7 +37,7 @@ class UnknownError(BovwError):
 
 @dataclass(frozen=True)
 class Source:
-    """A picture that is asked with: one of the index, or one that was given, whose name is None."""
+    """A query picture: one of the index, or an uploaded one, whose name is None."""
 
     id: str
     name: str | None
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """A search's hits, with what they were asked by and the seconds that it took.
+    """A search's hits, with its query and the seconds that it took.
 
     missing  shards that did not answer in time
     """
@@ -72,9 +72,9 @@ class Engine:
     ) -> None:
         """Open the index in `folder`, and keep pictures and thumbnails below `cache`.
 
-        asking  makes what searches an index, here or elsewhere
+        asking  makes the searcher of an index, local or remote
 
-        Raises FormatError where the index cannot be opened.
+        Raises FormatError if the index cannot be opened.
         """
         self.options = options
         self.given = Store(cache / "pictures", options.cache_bytes)
@@ -119,7 +119,7 @@ class Engine:
         return image
 
     def source(self, query: str | None, image: str | None, name: str | None) -> Source:
-        """Return the picture that is asked with, by exactly one of three: its id or its name.
+        """Return the query picture by exactly one of three: an id of either kind, or a name.
 
         Raises QueryError for none or several, UnknownError for one that is not there.
         """
@@ -168,7 +168,7 @@ class Engine:
     def compare(
         self, source: Source, region: Box | None, image: str
     ) -> tuple[Index, int, Features, Verified | None]:
-        """Return an image of the index by its number, and how a picture agrees with it, if so."""
+        """Return the index, an image's number in it, a picture's features, and their agreement."""
         searcher = self.searcher()
         number = self.indexed(image, searcher.index)
         features = self.describe(source)
@@ -199,12 +199,12 @@ _SIDES = struct.Struct("<II")
 
 
 def id_of(name: str) -> str:
-    """Return what an image is called in addresses: its name's bytes, whatever they are."""
+    """Return an image's id for URLs, made of its name's bytes."""
     return base64.urlsafe_b64encode(os.fsencode(name)).decode().rstrip("=")
 
 
 def name_of(id: str) -> str:
-    """Return the name that `id_of` made an id of; raises UnknownError for anything else."""
+    """Return the name behind an id of `id_of`; raises UnknownError for anything else."""
     try:
         name = os.fsdecode(base64.b64decode(id + "=" * (-len(id) % 4), b"-_", validate=True))
     except (binascii.Error, ValueError) as error:
@@ -215,7 +215,7 @@ def name_of(id: str) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a name as text, with signs in place of bytes that are none."""
+    """Return a name as text, with U+FFFD for bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
@@ -227,7 +227,7 @@ def _cut(features: Features, region: Box | None) -> tuple[Features, Box]:
 
 
 def _stamp(path: Path, name: str | None) -> str:
-    """Return what changes when a file does; a given picture's file is called by its content."""
+    """Return a text that changes with a file; an uploaded file is named by its content."""
     status = path.stat()
     return f"{status.st_size} {status.st_mtime_ns}" if name else "given"
 

@@ -1,4 +1,4 @@
-"""The REST API's part for evaluations."""
+"""REST routes for evaluations."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RunOptions(BaseModel):
 
 
 class Figures(BaseModel):
-    """What a run measured in one setting; the interval is that of the mean AP, 95 %."""
+    """A run's results in one setting; the interval is the mean AP's, 95 %."""
 
     map: float
     interval: tuple[float, float]
@@ -85,7 +85,7 @@ class QueryFigures(BaseModel):
 
 
 class Results(BaseModel):
-    """What a run measured."""
+    """A run's results."""
 
     settings: dict[str, Figures]
     queries: list[QueryFigures]
@@ -119,7 +119,7 @@ class RunRecord(BaseModel):
 
 
 class JudgedHit(BaseModel):
-    """An image of a ranking, and what the truth calls it."""
+    """A ranked image with its label from the truth."""
 
     rank: int
     id: str | None
@@ -129,7 +129,7 @@ class JudgedHit(BaseModel):
     width: int
     height: int
     box: Corners | None
-    label: str = Field(description="good, ok, easy, hard, junk, or wrong for what is unlabelled.")
+    label: str = Field(description="good, ok, easy, hard, junk, or wrong for an unlabelled image.")
 
 
 class JudgedRanking(BaseModel):
@@ -144,7 +144,7 @@ class JudgedRanking(BaseModel):
 
 
 def evaluations_of(here: Here) -> Evaluations:
-    """Return the evaluations; raises UnknownError where no data set was given."""
+    """Return the evaluations; raises UnknownError if no data set was given."""
     if here.evaluations is None:
         raise UnknownError("no data set was given: start the server with --eval")
     return here.evaluations
@@ -185,7 +185,7 @@ async def query_picture(name: str, number: int, here: Here, known: Known) -> Res
 
 @router.post("/{name}/runs", status_code=202)
 def start_run(name: str, options: Options, known: Known) -> RunRecord:
-    """Start a run; the same options on the same index give the run that is there."""
+    """Start a run; the same options on the same index return the existing run."""
     return RunRecord.of_run(known.start(name, options))
 
 
@@ -197,7 +197,7 @@ def list_runs(name: str, known: Known) -> list[RunRecord]:
 
 @router.get("/{name}/runs/{run}")
 def describe_run(name: str, run: str, known: Known) -> RunRecord:
-    """Describe a run, and what it measured."""
+    """Describe a run and its results."""
     return RunRecord.of_run(known.run(name, run), results=True)
 
 
@@ -210,7 +210,7 @@ def show_ranking(
     setting: str | None = None,
     limit: Annotated[int, Query(ge=1, le=HITS)] = 50,
 ) -> JudgedRanking:
-    """Show one query's ranking with what the truth says of it."""
+    """Show one query's ranking with labels from the truth."""
     found = known.run(name, run)
     query = known.query(name, number)
     if found.state != "done":
@@ -230,7 +230,7 @@ def show_ranking(
 
 
 def _judged(ranking: Ranking, run: Run, limit: int) -> Iterator[JudgedHit]:
-    assert run.index is not None, "a run that is done has its index"
+    assert run.index is not None, "a finished run has its index"
     for hit in ranking.hits[:limit]:
         number = run.index.names.find(hit.name)
         width, height = sides_of(number, run.index)

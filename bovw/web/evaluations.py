@@ -1,4 +1,4 @@
-"""Data sets evaluated in the background, and what is kept of every run."""
+"""Evaluations of data sets in the background, and their kept results."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from bovw.web.admission import FullError
 from bovw.web.engine import Engine, UnknownError
 from bovw.web.problems import told
 
-# Runs kept of a data set, the latest, and hits kept of each of their queries.
+# Latest runs kept per data set, and hits kept per query.
 RUNS, HITS = 12, 100
-# Runs that work or wait.
+# Most runs that work or wait.
 MOST_RUNNING = 4
 State = Literal["running", "done", "failed"]
 
@@ -39,7 +39,7 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is kept of one query's answer: by setting, its AP and its curve; and the best hits."""
+    """The kept part of one query's answer: AP and curve by setting, and the best hits."""
 
     query: Query
     ap: dict[str, float | None]
@@ -48,7 +48,7 @@ class Ranking:
     failure: str | None
 
     def label(self, name: str) -> str:
-        """Return what the truth calls an image, "wrong" for one that it does not name."""
+        """Return the truth's label of an image, "wrong" for one without."""
         return self.query.labels.get(name, "wrong")
 
 
@@ -68,12 +68,12 @@ class Run:
 
 
 class Evaluations:
-    """The data sets that were given, and their runs, one at a time."""
+    """The given data sets and their runs; one run works at a time."""
 
     def __init__(self, engine: Engine, names: Sequence[str], images: Path) -> None:
         """Load the data sets, whose pictures are below `images`.
 
-        Raises DatasetError where one cannot be read or its images are not in the index.
+        Raises DatasetError if one cannot be read or its images are not in the index.
         """
         self.images = images
         self.datasets: dict[str, Dataset] = {}
@@ -114,7 +114,7 @@ class Evaluations:
         return self._runs[name][run]
 
     def start(self, name: str, options: SearchOptions) -> Run:
-        """Return the run of these options, which is started unless it is there."""
+        """Return the run with these options; start it if it does not exist."""
         dataset, index = self.dataset(name), self._engine.index
         content = json.dumps([index.meta["digest"], asdict(options)])
         id = hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -130,7 +130,7 @@ class Evaluations:
         return runs[id]
 
     def stop(self) -> None:
-        """End, without waiting for what runs."""
+        """End the current run and drop the others."""
         self._stopped = True
         self._worker.shutdown(wait=True, cancel_futures=True)
 
@@ -161,7 +161,7 @@ class Evaluations:
     def _count(
         self, run: Run, results: Iterable[Any], length: int, label: str
     ) -> AbstractContextManager[Iterable[Any]]:
-        """Show a run's progress in itself."""
+        """Count a run's finished queries in it."""
 
         def counted() -> Iterator[Any]:
             for result in results:

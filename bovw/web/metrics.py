@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Metrics:
-    """One server's metrics, apart from those of any other in the process."""
+    """One server's metrics, separate from any other server's in the process."""
 
     def __init__(self, images: Callable[[], int], taken: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
@@ -22,7 +22,7 @@ class Metrics:
             "bovw_request_seconds", "Time to an answer.", labels[:2], registry=self.registry
         )
         self.silent = Counter(
-            "bovw_silent_shards", "Answers without a shard.", ("shard",), registry=self.registry
+            "bovw_silent_shards", "Answers that lack a shard.", ("shard",), registry=self.registry
         )
         gauges = {
             "bovw_images": ("Images in the index.", images),
@@ -33,7 +33,7 @@ class Metrics:
 
 
 class Measured:
-    """Counts what an application answers, by route, so that addresses do not become labels."""
+    """Counts an application's answers by route, because URLs would make too many labels."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics

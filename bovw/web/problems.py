@@ -27,7 +27,7 @@ from bovw.web.schemas import Problem
 
 Responses = dict[int | str, dict[str, Any]]
 MEDIA_TYPE = "application/problem+json"
-# Says after how many seconds it may be tried again.
+# Seconds to wait before the next try.
 AGAIN = {"Retry-After": "1"}
 UNKNOWN, UNUSABLE = HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
 STATUSES: dict[type[Exception], HTTPStatus] = {
@@ -40,7 +40,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     FullError: HTTPStatus.SERVICE_UNAVAILABLE,
-    # What is left: the index is damaged, or its writer's lock is held.
+    # All others: the index is damaged, or its writer's lock is held.
     BovwError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 DETAILS: dict[type[Exception], str] = {
@@ -52,7 +52,7 @@ DETAILS: dict[type[Exception], str] = {
 
 
 def responses(*statuses: HTTPStatus) -> Responses:
-    """Return how problems of these statuses are described in OpenAPI."""
+    """Return OpenAPI's description of problems with these statuses."""
     schema = {"$ref": "#/components/schemas/Problem"}
     content = {MEDIA_TYPE: {"schema": schema}}
     return {int(s): {"description": s.phrase, "content": content} for s in statuses}
@@ -67,7 +67,7 @@ def answer_with_problems(app: FastAPI) -> None:
 
 
 class Unexpected:
-    """Answers an error that nobody foresaw, and logs it for whoever runs the server."""
+    """Answers an unexpected error, and logs it for whoever runs the server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -97,7 +97,7 @@ def problem(status: HTTPStatus, detail: str, headers: dict[str, str] | None = No
 
 
 def told(error: Exception, doing: str) -> str:
-    """Return what a client is told of a known error; what only the server may know is logged."""
+    """Return the text that a client gets about a known error; log what only the server may know."""
     kind = _kind(error)
     if kind is BovwError:
         # It names folders and processes of the server.
@@ -112,7 +112,7 @@ async def _known(request: Request, error: Exception) -> Response:
 
 
 def _kind(error: Exception) -> type[Exception]:
-    """Return the first class of an error that there is a status for."""
+    """Return the first class of an error that has a status."""
     return next(kind for kind in type(error).__mro__ if kind in STATUSES)
 
 

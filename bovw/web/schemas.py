@@ -15,12 +15,12 @@ Corners = list[tuple[float, float]]
 Matrix = list[list[float]]
 HOW_SURE = (
     f"none: geometry confirms nothing; weak: a match of fewer than {STRONG} inliers; strong: a "
-    "match that can be believed without looking."
+    "match that needs no check by eye."
 )
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: str = "about:blank"
     title: str
@@ -29,7 +29,7 @@ class Problem(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a request may ask for at most."""
+    """The most that a request may ask for."""
 
     upload_bytes: int
     topk: int
@@ -38,7 +38,7 @@ class Limits(BaseModel):
 
 
 class Defaults(BaseModel):
-    """How a search is made where nothing is said."""
+    """The default options of a search."""
 
     topk: int
     scoring: str
@@ -47,7 +47,7 @@ class Defaults(BaseModel):
 
 
 class Info(BaseModel):
-    """The index, and what can be asked of it."""
+    """The index and the limits of requests."""
 
     version: str
     images: int
@@ -62,15 +62,15 @@ class Info(BaseModel):
 
 
 class Health(BaseModel):
-    """That the server answers and its index can be read."""
+    """The state of the index and its shards."""
 
-    status: Literal["ok", "partial"] = Field(description="partial where a shard does not run.")
+    status: Literal["ok", "partial"] = Field(description="partial if a shard does not run.")
     images: int
-    shards: dict[str, bool] = Field(description="Which shards run, where they do so elsewhere.")
+    shards: dict[str, bool] = Field(description="Which shards run, if a cluster serves them.")
 
 
 class Given(BaseModel):
-    """A picture that was given to search with; the server keeps it for a while."""
+    """A picture uploaded to search with; the server keeps it for a while."""
 
     id: str
     width: int
@@ -79,7 +79,7 @@ class Given(BaseModel):
 
 
 class Asked(BaseModel):
-    """What was searched with."""
+    """The query picture."""
 
     kind: Literal["query", "image"]
     id: str
@@ -105,16 +105,16 @@ class FoundImage(BaseModel):
     rank: int
     id: str
     name: str
-    score: float = Field(description="What it is ranked by: comparable within one answer only.")
+    score: float = Field(description="What it is ranked by; comparable within one answer only.")
     inliers: int = Field(description="Matches that agree with the transform, one to one.")
     certainty: Certainty = Field(description=HOW_SURE)
     width: int
     height: int
     transform: Matrix | None = Field(
-        description="Homography, query pixels to the image's; null where geometry confirms nothing."
+        description="Homography, query pixels to the image's; null if geometry confirms nothing."
     )
     box: Corners | None = Field(
-        description="The query region's corners in the image, clockwise from its top left one."
+        description="The query region's corners in the image, clockwise from the top left one."
     )
 
     @classmethod
@@ -136,7 +136,7 @@ class FoundImage(BaseModel):
 
 
 class Milliseconds(BaseModel):
-    """How long it took."""
+    """The time of each step."""
 
     describe: float
     search: float
@@ -149,7 +149,7 @@ class SearchResult(BaseModel):
     region: list[float] | None
     milliseconds: Milliseconds
     missing: list[str] = Field(
-        description="Shards that did not answer in time; where there are any, hits are partial."
+        description="Shards that did not answer in time. If there are any, hits are incomplete."
     )
     hits: list[FoundImage]
 
@@ -181,7 +181,7 @@ class ImagePage(BaseModel):
 
 
 class Compared(BaseModel):
-    """How a picture agrees with an indexed image."""
+    """A picture compared with an indexed image."""
 
     query: Asked
     hit: ImageRecord

@@ -1,4 +1,4 @@
-"""What a server is started with."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from bovw.options import ServeOptions
 
 @dataclass(frozen=True)
 class Setup:
-    """What a server is started with.
+    """The settings of a server.
 
     index      the index's folder
-    cache      a folder for pictures that are given and for thumbnails
-    hosts      names that a request may call the server by; others, which a foreign page may have
-               pointed here, are refused
-    datasets   to evaluate; their pictures are below `images`
+    cache      a folder for uploaded pictures and thumbnails
+    hosts      host names that requests may use. Others are refused, because a foreign page may
+               have pointed them here
+    datasets   to evaluate, with their pictures below `images`
     token      lets a request add images, which are kept in `additions`, and remove them
-    replicas   answer for the index's shards; None where this process does
+    replicas   answer for the index's shards; None if this process does
     """
 
     index: Path

@@ -1,4 +1,4 @@
-"""What the routes share."""
+"""The state that routes share."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Server:
 
     queue        in front of searches
     showing      in front of pictures that are shown
-    evaluations  None where no data set was given
-    token        what lets a request change the index; None where none does
-    additions    the folder that keeps images which requests add
-    replicas     answer for the index's shards; None where this process does
+    evaluations  None if no data set was given
+    token        lets a request change the index, None if no request may
+    additions    the folder for images that requests add
+    replicas     answer for the index's shards, None if this process does
     """
 
     engine: Engine
