@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bovw.commands.options import DEFAULT_VOCAB
+from bovw.feedback import Progress, no_progress
 
 if TYPE_CHECKING:
     from bovw.cluster.engines import Cluster
-    from bovw.feedback import Progress
     from bovw.index import Index
     from bovw.vocab import Vocabulary
 
@@ -32,8 +32,6 @@ def progress(quiet: bool) -> Progress:
 
     def bar(results: Iterable[Any], length: int, label: str) -> AbstractContextManager[Any]:
         return click.progressbar(results, length=length, label=label, file=sys.stderr)
-
-    from bovw.feedback import no_progress
 
     return no_progress if quiet or not sys.stderr.isatty() else bar
 
