@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 class BovwError(Exception):
-    """The base of the tree; `exit_code` is what the command line leaves with."""
+    """The base of the tree; `exit_code` is the exit code of the command line."""
 
     exit_code = 1
 
@@ -32,11 +32,11 @@ class FormatError(BovwError):
 
 
 class NewerFormatError(FormatError):
-    """It was written by a later version, which can still read it: nothing here may replace it."""
+    """A later version of bovw wrote it and can still read it. Nothing here may replace it."""
 
 
 class DatasetError(BovwError):
-    """Ground truth cannot be read, or names images that are not there."""
+    """Ground truth cannot be read, or names images that do not exist."""
 
 
 class QueryError(BovwError):
@@ -54,7 +54,7 @@ class UsageError(BovwError):
 
 
 def check_not_newer(folder: Path, what: str, version: int, most: int) -> None:
-    """Raise NewerFormatError where something in `folder` is of a later format than is read."""
+    """Raise NewerFormatError if `version`, of something in `folder`, is above `most`."""
     if version > most:
         raise NewerFormatError(
             f"{folder} has {what} {version}, this bovw reads up to {most}: "
@@ -63,11 +63,11 @@ def check_not_newer(folder: Path, what: str, version: int, most: int) -> None:
 
 
 def damaged_postings() -> FormatError:
-    """Return the error for postings that name images which are not there."""
-    return FormatError("the index's postings are damaged: `bovw check --repair` takes them out")
+    """Return the error for postings that name images that do not exist."""
+    return FormatError("the index's postings are damaged: `bovw check --repair` removes them")
 
 
 def damaged_file(path: Path, reason: str) -> FormatError:
-    """Return the error for a file of an index that is missing or not as it was written."""
+    """Return the error for an index file that is missing or damaged."""
     reason = " ".join(reason.split())
-    return FormatError(f"{path} is damaged ({reason}): `bovw check --repair` takes it out")
+    return FormatError(f"{path} is damaged ({reason}): `bovw check --repair` removes it")

@@ -1,4 +1,4 @@
-"""What a long run tells its caller: how far it is, and which images it skipped."""
+"""Callbacks of a long run: its progress, and the images it skips."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """Wraps the results of a long stage, to show how far it is."""
+    """Wraps the results of a long stage to show its progress."""
 
     def __call__(
         self, results: Iterable[Any], length: int, label: str
     ) -> AbstractContextManager[Iterable[Any]]:
-        """Return a context that yields the same results; there are `length` of them."""
+        """Return a context that yields the same `length` results."""
 
 
 class OnSkip(Protocol):
-    """Hears of an image that cannot be used."""
+    """Called for each image that cannot be used."""
 
     def __call__(self, name: str, reason: str, /) -> object:
         """Take the image's name and the reason."""

@@ -1,4 +1,4 @@
-"""Where a region of one picture lies in another: its outline, and what of it is in sight."""
+"""The outline of a region in another picture, and the part of it within that picture."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def corners(box: Box) -> Doubles:
 
 
 def warp_box(transform: Doubles, region: Box) -> Doubles:
-    """Return where a transform puts a region's corners: float64 [4, 2], clockwise from top left."""
+    """Return a region's corners after a transform: float64 [4, 2], clockwise from top left."""
     carried = np.hstack([corners(region), np.ones((4, 1))]) @ transform.T
     return np.asarray(carried[:, :2] / carried[:, 2:], np.float64)
 
 
 def clip_to_frame(outline: Doubles, frame: Box) -> Doubles:
-    """Return what of an outline [n, 2] lies within a frame: float64 [m, 2], empty where nothing.
+    """Clip an outline [n, 2] to a frame: float64 [m, 2], empty if nothing is left.
 
-    Its edges follow the frame's where it reaches beyond, so that they can be drawn there
-    (Sutherland and Hodgman, Reentrant polygon clipping, CACM 1974).
+    The result follows the frame's edges wherever the outline reaches beyond them (Sutherland and
+    Hodgman, Reentrant polygon clipping, CACM 1974).
     """
     if not np.isfinite(outline).all():
         return np.empty((0, 2))
@@ -34,10 +34,10 @@ def clip_to_frame(outline: Doubles, frame: Box) -> Doubles:
 
 
 def _cut(outline: Doubles, heights: Doubles) -> Doubles:
-    """Keep the side of a line on which `heights` [n], distances from it, are not negative."""
+    """Keep the part of an outline whose signed distances from a line, `heights` [n], are >= 0."""
     kept = []
     for i in range(len(outline)):
-        # From the corner before, the first one's being the last.
+        # The edge from the previous corner; index -1 is the last corner.
         if (heights[i] >= 0) != (heights[i - 1] >= 0):
             part = heights[i - 1] / (heights[i - 1] - heights[i])
             kept.append(outline[i - 1] + part * (outline[i] - outline[i - 1]))

@@ -1,4 +1,4 @@
-"""Every setting with its unit and its measured default, one frozen dataclass a stage.
+"""Every setting with its unit and its measured default, one frozen dataclass per stage.
 
 The command line takes its defaults from here.
 """
@@ -16,24 +16,24 @@ from bovw.errors import NewerFormatError
 class FeatureOptions:
     """Stage 2, SIFT."""
 
-    # Longest side in pixels that an image is reduced to before SIFT; smaller ones stay as they are.
+    # Larger images are reduced to this longest side, in pixels, before SIFT.
     max_size: int = 1024
-    # Features kept an image, spread over it, out of the 4,000 (or as many as asked for) with the
-    # strongest response.
+    # Features kept per image, spread over it. They are chosen from the 4,000 with the strongest
+    # response, or from this many if that is more.
     max_features: int = 4000
-    # OpenCV's contrast threshold: a sixth of its default finds 1.7 times the features, in the dark
-    # and flat parts of a picture, where half of the matches between changed lights lie.
+    # OpenCV's contrast threshold. A sixth of its default finds 1.7 times the features. The others
+    # lie in dark and flat parts of a picture, like half of the matches between changed lights.
     contrast: float = 0.007
-    # Whether features keep upright instead of turning with the picture: finds more where nothing is
-    # ever turned by more than about 20 degrees, and next to nothing where it is.
+    # Whether features stay upright instead of turning with the picture. This finds more if pictures
+    # are turned by at most about 20 degrees, and next to nothing otherwise.
     upright: bool = False
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Self:
         """Read the options that an index was made with.
 
-        One that is missing came later, with a default that stands for what was done before. Raises
-        NewerFormatError for one that is not known here.
+        A missing option is newer than the index; its default means what was done before. Raises
+        NewerFormatError for an unknown option.
         """
         for name in kept.keys() - cls.__dataclass_fields__.keys():
             raise NewerFormatError(
@@ -47,11 +47,11 @@ class FeatureOptions:
 class VocabularyOptions:
     """Stage 3, visual words."""
 
-    # Visual words; fewer are made where there are not 8 descriptors for each.
+    # Visual words, at most one for every 8 descriptors.
     words: int = 65_536
     # Seed of every random choice.
     seed: int = 0
-    # Descriptors to train on, which bounds the memory: about 0.5 KB each.
+    # Most descriptors to train on. Each takes about 0.5 KB of memory.
     max_descriptors: int = 2_000_000
     # Rounds of Lloyd's algorithm after two-level clustering.
     rounds: int = 2
@@ -63,11 +63,11 @@ class VocabularyOptions:
 class IngestOptions:
     """Stages 1 to 4, reading many images."""
 
-    # Images between commits: what an interrupted run has to read again at most.
+    # Images between commits. An interrupted run reads at most this many again.
     batch: int = 500
     # Seconds that reading and describing one image may take; a large one takes two.
     limit: float = 60.0
-    # Whether images that were skipped are tried again though they have not changed.
+    # Whether to retry skipped images that have not changed.
     retry: bool = False
 
 
@@ -77,24 +77,24 @@ class SearchOptions:
 
     # How postings are scored; see bovw.ranking.SCORINGS.
     scoring: str = "hamming"
-    # Visual words in whose postings a query feature looks for matches.
+    # Nearest visual words of a query feature whose postings are searched.
     words: int = 5
-    # Whether repeated structure is kept from voting many times over (Hamming embedding).
+    # Whether to limit the votes of repeated structure, burstiness (Hamming embedding).
     burstiness: bool = True
-    # Whether votes that agree about how far the picture is turned count more (Hamming embedding).
+    # Whether votes that agree about the picture's turn count more (Hamming embedding).
     consistency: bool = True
-    # Farthest that the signatures of a match may lie apart, as a share of their bits. Unrelated
-    # ones differ in half of their bits.
+    # Greatest Hamming distance of a match, as a share of the bits. Unrelated signatures differ in
+    # half of their bits.
     matching_distance: float = 0.4
     # Distance at which a match counts 1/e, as a share of the bits.
     sigma: float = 0.2
     # Images verified, from the top of the ranking; 0 for none.
     rerank: int = 100
-    # Verified images that the query is expanded with, best first; 0 for none.
+    # Verified images used for query expansion, best first; 0 for none.
     expand: int = 30
-    # Whether an image's neighbours count, where the index is linked, once the query is expanded.
+    # Whether database-side augmentation follows query expansion, if the index is linked.
     augment: bool = True
-    # Effective inliers, spread over as many places, that confirm an image.
+    # Effective inliers that confirm an image; those in one place count once.
     min_inliers: int = 4
 
 
@@ -102,12 +102,12 @@ class SearchOptions:
 class ServeOptions:
     """The web page and the REST API."""
 
-    # Searches that work at a time, and that wait for their turn; more are told to come again.
+    # Searches that run at a time, and searches that wait. Others are asked to retry later.
     working: int = 2
     waiting: int = 32
-    # Bytes of a picture that is given.
+    # Most bytes of an uploaded picture.
     upload_bytes: int = 50_000_000
-    # Seconds that a picture may take to come, and then to be read.
+    # Seconds that a picture's upload may take, and then its reading.
     limit: float = 20.0
-    # Bytes kept on disk, of given pictures and of thumbnails each.
+    # Most bytes kept on disk, for uploads and for thumbnails each.
     cache_bytes: int = 1_000_000_000

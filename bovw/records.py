@@ -1,4 +1,4 @@
-"""The values that flow from stage to stage."""
+"""The values passed from stage to stage."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureKind:
-    """What a describer makes. Words and features fit each other only where their kinds agree.
+    """A kind of local features. A vocabulary fits only features of its own kind.
 
     name        the describer: "sift"
     dimensions  components of a descriptor
-    has_scale, has_angle  whether frames have them, so that geometry may use them
+    has_scale, has_angle  whether frames have them, for geometry to use
     """
 
     name: str
@@ -54,7 +54,7 @@ class Picture:
 
     pixels  upright: uint8 [h, w] grey, or [h, w, 3] red, green and blue
     scale   pixels of the upright original per pixel of `pixels`, 1 or more. Pixel centres are at
-            whole numbers, so that x in the original is (x + 0.5) * scale - 0.5
+            whole numbers: x in the original is (x + 0.5) * scale - 0.5
     width, height  of the upright original in pixels
     """
 
@@ -70,9 +70,9 @@ class Features:
 
     keypoints    float32 [n, 4]: x, y in pixels of the upright original image, scale in the same
                  pixels, angle in degrees
-    descriptors  uint8 [n, kind.dimensions]: whole numbers whose Euclidean distance is meant
+    descriptors  uint8 [n, kind.dimensions]: whole numbers, compared by Euclidean distance
     width, height  of the upright original image in pixels
-    kind         what made them
+    kind         of features
     """
 
     keypoints: Floats
@@ -98,7 +98,7 @@ class Features:
         )
 
     def rows(self, rows: npt.NDArray[np.integer]) -> Features:
-        """Return some of the features."""
+        """Return the features in these rows."""
         return replace(self, keypoints=self.keypoints[rows], descriptors=self.descriptors[rows])
 
 
@@ -106,7 +106,7 @@ class Features:
 class Words:
     """The visual words of one image's features, nearest first.
 
-    ids         int32 [n, m]: m words a feature, 1 in the index and several for a query
+    ids         int32 [n, m]: m words per feature, 1 in the index and several for a query
     signatures  uint64 [n, m, bits / 64]: the feature's Hamming signature in each of these words
     angles      uint8 [n]: the feature's angle in 256ths of a turn
     """
@@ -119,17 +119,17 @@ class Words:
         return len(self.ids)
 
     def rows(self, rows: npt.NDArray[np.integer]) -> Words:
-        """Return the words of some of the features."""
+        """Return the words of the features in these rows."""
         return Words(self.ids[rows], self.signatures[rows], self.angles[rows])
 
 
 @dataclass(frozen=True)
 class WordQuery:
-    """A query as an inverted file takes it.
+    """A query in visual words.
 
     keypoints  float32 [n, 4] of its features
     words      several words for each feature
-    region     the part of the picture that is asked for, in its pixels
+    region     the queried part of the picture, in its pixels
     """
 
     keypoints: Floats
@@ -143,11 +143,11 @@ class WordQuery:
 
 
 class InvertedFile(NamedTuple):
-    """The postings of one segment, as kernels take them; all arrays are read-only.
+    """The postings of one segment, for kernels; all arrays are read-only.
 
     offsets     int64 [words + 1]: the postings of word w are offsets[w] to offsets[w + 1]
     places      int64 [words + 1]: the gaps of word w are bytes places[w] to places[w + 1]
-    gaps        uint8 [m]: image numbers, ascending in a word, as `bovw.compute.kernels` has them
+    gaps        uint8 [m]: image numbers, ascending in a word, encoded by `bovw.compute.kernels`
     signatures  uint64 [n, bits / 64]
     frames      uint8 [n, 2]: scale, and angle in 256ths of a turn
     images      how many images the segment has
@@ -182,12 +182,12 @@ class Hit:
 
     rank       from 1
     name       the image's name in the index
-    path       where the image lay when it was indexed, absolute
-    score      what it is ranked by: comparable within one answer only
-    inliers    one-to-one matches that agree with `transform`; 0 where not verified
-    transform  float64 [3, 3], query pixels to pixels of this image; None where not verified
+    path       the image's absolute path when it was indexed
+    score      ranks the hits; comparable within one answer only
+    inliers    one-to-one matches that agree with `transform`; 0 if not verified
+    transform  float64 [3, 3], query pixels to pixels of this image; None if not verified
     box        float64 [4, 2], the query region's corners carried into this image, clockwise from
-               the top left one; None where not verified
+               the top left one; None if not verified
     """
 
     rank: int
