@@ -1,4 +1,4 @@
-"""Stage 1: decode images upright and grey, and refuse what cannot be used."""
+"""Stage 1: decode images upright and grey, and reject unusable ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 250_000_000
 MIN_SIDE = 16
 
-# What makes a picture upright, by its EXIF orientation.
+# The turn that makes a picture upright, by EXIF orientation.
 _TURNS: dict[int, Callable[[Bytes], Bytes]] = {
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -40,8 +40,8 @@ def read_picture(
 ) -> Picture:
     """Decode an image upright, its longest side reduced to `max_size` pixels at most.
 
-    The format is told by the content. Raises ImageError with the reason, without the file's name;
-    one with more than `max_pixels` is refused before it is decoded.
+    The content decides the format. Raises ImageError with the reason, without the file's name. An
+    image of more than `max_pixels` is rejected before it is decoded.
     """
     with opened(path) as file, _quiet_pillow():
         if os.fstat(file.fileno()).st_size == 0:
@@ -61,7 +61,7 @@ def read_picture(
 def reduce_pixels(pixels: Bytes, max_size: int) -> Picture:
     """Make a picture of pixels in memory: uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR.
 
-    Raises ImageError where their shape or type is another, or a side is too small.
+    Raises ImageError for any other shape or type, or if a side is too small.
     """
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
         raise ImageError("pixels must be uint8 of shape [h, w] or [h, w, 3]")
@@ -88,11 +88,11 @@ def _decode(file: BufferedReader, max_size: int, mode: str, max_pixels: int) -> 
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         _check_size(width, height, max_pixels)
-        # JPEG: libjpeg decodes a fraction of the size that is no less than wanted, of luma alone
-        # where that is enough.
+        # JPEG: libjpeg decodes at the smallest fraction of the size that is large enough, and luma
+        # only if grey is wanted.
         drafted = image.draft(mode, _fit(width, height, max_size))
         pixels = _values(image, mode)
-        # After decoding, because Pillow turns TIFF itself, its size and orientation included.
+        # After decoding: Pillow turns TIFF itself, and updates its size and orientation.
         orientation = _orientation(image)
         if not drafted:
             width, height = image.size
@@ -135,12 +135,12 @@ def _values(image: Image.Image, mode: str) -> Bytes:
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    # A copy costs a JPEG a tenth of its time, and convert always makes one.
+    # convert always copies, which costs a tenth of a JPEG's time.
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _eight_bits(values: npt.NDArray[np.generic]) -> Bytes:
-    """Rescale 16-bit integers by their type's range, anything wider by its own finite one."""
+    """Rescale 16-bit integers by their type's range, and wider values by their own finite range."""
     grey = values.astype(np.float64)
     finite = grey[np.isfinite(grey)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)

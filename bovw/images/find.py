@@ -29,7 +29,7 @@ class ImageFile:
 
     @property
     def folder(self) -> str:
-        """The folder given, absolute, up to where the name begins."""
+        """The absolute path of the folder given, up to the name."""
         return str(self.path.absolute())[: -len(self.name)]
 
 
@@ -42,10 +42,10 @@ def find_images(
     """Return the images at any depth below `folders`, sorted by name.
 
     Hidden files and folders are skipped, links are followed, and each real folder is visited once.
-    A glob of `exclude` drops the files and folders whose name it matches, whole or from any folder
-    down: "thumbs", "thumbs/*", "*.thumb.jpg". `on_error` is told of sub-folders that cannot be
-    read, `on_other` the names of files whose suffix is not one of SUFFIXES. Raises UsageError for
-    what is no folder and for two images of one name, BovwError for a folder without images.
+    A glob of `exclude` drops a file or folder if it matches the name, or the name without its first
+    folders: "thumbs", "thumbs/*", "*.thumb.jpg". `on_error` receives errors of sub-folders that
+    cannot be read, `on_other` the names of files without a suffix of SUFFIXES. Raises UsageError
+    for a path that is no folder or two images of one name, BovwError for a folder without images.
     """
     found: dict[str, ImageFile] = {}
     origin: dict[str, Path] = {}
@@ -64,7 +64,7 @@ def sha256(path: Path) -> str:
 
 
 def size_and_time(path: Path) -> tuple[int | None, int | None]:
-    """Return a file's bytes and its time of change in nanoseconds; None where it has none."""
+    """Return a file's size in bytes and mtime in nanoseconds; None, None if it cannot be read."""
     try:
         status = path.stat()
     except OSError:
@@ -74,7 +74,7 @@ def size_and_time(path: Path) -> tuple[int | None, int | None]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """Open a regular file; what cannot be read raises ImageError."""
+    """Open a regular file; raises ImageError if it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would wait for a writer
             raise ImageError("not a regular file")
@@ -85,7 +85,7 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return the first line of an error's message."""
     strerror = error.strerror if isinstance(error, OSError) else None
     return (strerror or str(error).strip() or type(error).__name__).splitlines()[0]
 
@@ -117,7 +117,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _names_below(folder: Path, exclude: Sequence[str], on_error: OnError | None) -> Iterator[str]:
-    """Yield the files' names; linked folders come last, so that real paths give the names."""
+    """Yield the files' names; linked folders come last, so a real path wins over a link."""
     seen: set[str] = set()
     linked = deque([folder])
     while linked:
@@ -134,7 +134,7 @@ def _names_below(folder: Path, exclude: Sequence[str], on_error: OnError | None)
 
 
 def _wanted(name: str, exclude: Sequence[str]) -> bool:
-    """Tell whether a file or folder, whose parents are wanted, is neither hidden nor excluded."""
+    """Tell whether a file or folder is neither hidden nor excluded; its parents are wanted."""
     parts = name.split("/")
     tails = ["/".join(parts[i:]) for i in range(len(parts))]
     return not parts[-1].startswith(".") and not any(

@@ -1,4 +1,4 @@
-"""The part of a picture that a query is about."""
+"""The region of a picture that a query asks for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def check_region(region: Box, width: int, height: int) -> Box:
     clipped = Box(max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
     if _is_empty(region) or _is_empty(clipped):  # the first is for NaN, which clipping loses
         raise QueryError(
-            f"the region {x1:g},{y1:g},{x2:g},{y2:g} holds nothing of the image: give left,top,"
+            f"the region {x1:g},{y1:g},{x2:g},{y2:g} is empty or outside the image: give left,top,"
             f"right,bottom in pixels within its {width} x {height}"
         )
     return clipped
