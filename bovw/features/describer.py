@@ -1,4 +1,4 @@
-"""What a kind of features has to offer, and which describer makes the features of some options."""
+"""The interface of a describer, and the describer for given options."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Describer(Protocol):
 
     @property
     def kind(self) -> FeatureKind:
-        """What it makes: a vocabulary and an index are made for one kind."""
+        """The kind of its features; a vocabulary and an index have one kind."""
 
     def describe(self, picture: Picture) -> Features:
-        """Return the features to keep of a picture, spread over it where there are too many."""
+        """Return the features to keep of a picture; if there are too many, a spread selection."""
 
     def describe_candidates(self, picture: Picture) -> tuple[Features, npt.NDArray[np.intp]]:
         """Return the features that `describe` chooses from, and their rows, best first."""
 
 
 def describer_of(options: FeatureOptions) -> Describer:
-    """Return the describer that makes the features of these options."""
+    """Return the describer for these options."""
     return SiftDescriber(options)

@@ -16,7 +16,7 @@ def rootsift(descriptors: Bytes) -> Bytes:
 
     Arandjelović and Zisserman, "Three things everyone should know to improve object retrieval",
     CVPR 2012, section 3. Whole numbers make every distance and projection below 2^24 exact in
-    float32. Results then depend neither on the order of a sum nor on threads nor on batches.
+    float32. So results do not depend on the order of a sum, on threads or on batches.
     """
     sums = np.maximum(descriptors.sum(axis=1, dtype=np.float32, keepdims=True), 1)
     roots = np.rint(ROOTS[descriptors] * (NORM / np.sqrt(sums)))

@@ -1,4 +1,4 @@
-"""Which features to keep where there are too many."""
+"""Selection of the features to keep if there are too many."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy.typing as npt
 
 from bovw.records import Floats
 
-# Cells along a picture's longest side that kept features are spread over.
+# Cells along a picture's longest side; kept features are spread over them.
 CELLS = 16
 
 
 def rank_features(keypoints: Floats, strengths: Floats) -> npt.NDArray[np.intp]:
-    """Return the order in which features [n, 4] are worth keeping: their rows.
+    """Return the rows of features [n, 4], those most worth keeping first.
 
-    A feature's rank by strength is added to its rank in an order in which every cell of a grid
-    gives its strongest first, then its second, and so on: the strongest of all crowd in a few
-    places, and those of empty places are noise.
+    Two ranks are added. The rank by strength alone crowds a few places. The other takes every grid
+    cell's strongest feature, then every cell's second, and so on. Alone it would keep the noise of
+    empty places.
     """
     if not len(keypoints):
         return np.arange(0)

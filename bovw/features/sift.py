@@ -1,4 +1,4 @@
-"""SIFT, the first describer."""
+"""The SIFT describer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bovw.features.select import rank_features
 from bovw.options import FeatureOptions
 from bovw.records import SIFT, FeatureKind, Features, Picture
 
-# The features with the strongest response, out of which fewer are kept: as many as the default.
+# Features with the strongest response to choose from: as many as are kept by default.
 CANDIDATES = FeatureOptions().max_features
 
 
@@ -23,7 +23,7 @@ CANDIDATES = FeatureOptions().max_features
 class SiftDescriber:
     """SIFT (Lowe, IJCV 2004) with RootSIFT descriptors; see `bovw.features.Describer`.
 
-    OpenCV's answer does not depend on its number of threads.
+    The result does not depend on OpenCV's number of threads.
     """
 
     options: FeatureOptions = FeatureOptions()
@@ -41,7 +41,7 @@ class SiftDescriber:
     def describe_candidates(self, picture: Picture) -> tuple[Features, npt.NDArray[np.intp]]:
         """See `Describer.describe_candidates`.
 
-        There are CANDIDATES of them, or as many as the options allow where that is more.
+        There are at most CANDIDATES of them, or `max_features` if that is more.
         """
         keep_freed_memory()
         candidates = max(self.options.max_features, CANDIDATES)
@@ -63,7 +63,7 @@ class SiftDescriber:
 
 
 def _without_angles(points: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
-    """Return a point of angle 0 for every place and scale, which may come with several angles."""
+    """Return one point of angle 0 for every place and scale, however many angles it has."""
     places = {(*p.pt, p.size): p for p in reversed(points)}
     return [
         cv2.KeyPoint(*p.pt, p.size, 0, p.response, p.octave, p.class_id)
