@@ -1,4 +1,4 @@
-"""Nearest visual words, by cells of words compared along their principal directions."""
+"""Nearest-word search: in cells of words, compared along their principal directions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bovw.vocab.kernels import LANES, least, nearest_of, shortlist
 # get their exact nearest word.
 PROBES = 10
 SHORTLIST = 12
-# A query asks for several words a feature and is small: 99 % of the five nearest are found.
+# A query is small and takes several words per feature: 99 % of the five nearest are found.
 PROBES_FOR_SEVERAL = 20
 SHORTLIST_A_WORD = 10
 
@@ -25,14 +25,14 @@ class Assigner:
 
     A descriptor is compared with the words of the PROBES cells whose centres are nearest to it (an
     inverted file: Jégou, Douze, Schmid, "Product quantization for nearest neighbor search", PAMI
-    2011, section 4), first along the words' principal directions, and the best of those exactly.
-    Every number is whole and every sum exact.
+    2011, section 4). They are compared along the words' principal directions first, and the best of
+    them exactly. Every number is whole and every sum exact.
 
     Words are float32 [k, 128] of whole numbers from 0 to 255.
     """
 
     def __init__(self, words: Floats, cells: Cells | None = None) -> None:
-        """Take the words' cells, or divide them into some."""
+        """Take the words' cells, or compute them."""
         self.cells = cells or Cells.of(words)
         count = len(self.cells.centres)
         order = np.argsort(self.cells.owners, kind="stable")
@@ -55,8 +55,8 @@ class Assigner:
     def nearest(self, descriptors: Floats, count: int = 1, jobs: int = 1) -> Ints:
         """Return the `count` nearest words of each RootSIFT [n, 128]: int32 [n, count].
 
-        The last ones are -1 where there are fewer. Every descriptor is searched for alone, so the
-        answer does not depend on `jobs`.
+        Words not found are -1. Every descriptor is searched on its own, so the answer does not
+        depend on `jobs`.
         """
         count = min(count, len(self._words))
         search = partial(self._search, count=count)

@@ -1,4 +1,4 @@
-"""Cells of visual words, so that a descriptor need not be compared with all of them."""
+"""Cells of visual words, which save comparing a descriptor with all words."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Cells:
-    """Words in about as many cells as each has words, by k-means along principal directions.
+    """Words divided into sqrt(words) cells by k-means along principal directions.
 
-    directions  float32 [d, 128], whole numbers: what words and descriptors are projected to
+    directions  float32 [d, 128], whole numbers: words and descriptors are projected to them
     centres     float32 [cells, d], whole numbers
     owners      int32 [words]: the cell of each word
     """
@@ -32,7 +32,7 @@ class Cells:
 
     @classmethod
     def of(cls, words: Floats) -> Cells:
-        """Divide words [k, 128] into the square root of as many cells."""
+        """Divide words [k, 128] into sqrt(k) cells."""
         _, vectors = np.linalg.eigh(np.cov(words, rowvar=False, bias=True, dtype=np.float64))
         directions = np.rint(vectors.T[: -DIRECTIONS - 1 : -1] * NORM).astype(np.float32)
         points = project(words, directions)
@@ -57,18 +57,18 @@ class Cells:
 
     @classmethod
     def load(cls, path: Path, words: int) -> Cells:
-        """Read what `save` wrote for so many words.
+        """Read the file that `save` wrote for this many words.
 
-        Raises ValueError where it is of another shape, else as `numpy.load` does.
+        Raises ValueError for other shapes, or an error of `numpy.load`.
         """
         with np.load(path) as arrays:
             directions, centres, owners = (arrays[name] for name in cls.__dataclass_fields__)
-        # Kernels go where these say.
+        # Kernels use these as indices, unchecked.
         fits = directions.ndim == 2 and len(directions) == DIRECTIONS
         fits = fits and centres.ndim == 2 and centres.shape[1] == DIRECTIONS
         fits = fits and owners.shape == (words,) and bool((owners < len(centres)).all())
         if not fits or (owners < 0).any():
-            raise ValueError("its cells are not those of its words")
+            raise ValueError("its cells do not match its words")
         return cls(
             directions.astype(np.float32), centres.astype(np.float32), owners.astype(np.int32)
         )
@@ -81,6 +81,6 @@ def project(values: Floats, directions: Floats) -> Floats:
 
 
 def scores_of(points: Floats, centres: Floats) -> Floats:
-    """Return squared distances less the points' own squares: float32 [n, cells]."""
+    """Return squared distances minus the points' squared norms: float32 [n, cells]."""
     scores: Floats = np.square(centres).sum(axis=1) - 2 * (points @ centres.T)
     return scores

@@ -10,15 +10,15 @@ from numba import float32, int32, int64, njit, uint8
 
 from bovw.compute.jit import array, helper, kernel
 
-# Dimensions that `_distances` adds at a time: fewer passes over its sums.
+# Dimensions that `_distances` adds at a time, for fewer passes over its sums.
 STRIDE = 8
-# Cells are padded to a multiple of so many words, which are added at once.
+# Cells are padded to a multiple of this many words, which are added at once.
 LANES = 16
 
 
 @helper
 def _keep_least(values, names, value, name):  # type: ignore[no-untyped-def]
-    """Put a value into an ascending list, whose greatest drops out; it is known to be less."""
+    """Insert a value into an ascending list and drop the greatest, which must exceed it."""
     place = len(values) - 1
     while place > 0 and values[place - 1] > value:
         values[place] = values[place - 1]
@@ -43,7 +43,7 @@ def least(values, count):  # type: ignore[no-untyped-def]
 
 @helper
 def _keep_nearest(kept, found, distances, start):  # type: ignore[no-untyped-def]
-    """Put the distances [n] of words from `start` on into a list of the nearest."""
+    """Insert the distances [n] of the words from `start` on into a list of the nearest."""
     greatest = kept[-1]
     for j in range(len(distances)):
         if distances[j] < greatest:
@@ -53,9 +53,9 @@ def _keep_nearest(kept, found, distances, start):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _distances(first, second, words, to_first, to_second):  # type: ignore[no-untyped-def]
-    """Take the products of two queries [d] with words [d, n] off [n] each.
+    """Subtract the products of two queries [d] with words [d, n] from two arrays [n].
 
-    Two at a time, because reading the words takes as long as multiplying them.
+    Two queries at a time, because reading the words takes as long as multiplying them.
     """
     for k in range(0, len(first), STRIDE):
         q0, q1, q2, q3 = first[k], first[k + 1], first[k + 2], first[k + 3]
@@ -92,12 +92,12 @@ def shortlist(queries, probes, coordinates, squares, starts, count):  # type: ig
 
     queries      [n, d], twice the coordinates, d a multiple of STRIDE
     probes       int32 [n, p]: numbers of cells
-    coordinates  of cell c's words: [d, words of c] from d * starts[c]
+    coordinates  cell c's words from d * starts[c] on: [d, words of c]
     squares      squared norm of every word, words ordered by cell
     starts       int64 [cells + 1]: the words of cell c are starts[c] to starts[c + 1]
 
-    Returns the words' places in that order: int32 [n, count], -1 where there are fewer. Cell by
-    cell, so that a cell's coordinates are read from memory once for all queries.
+    Returns the words' places in that order: int32 [n, count], -1 if there are fewer. It goes cell
+    by cell, to read a cell's coordinates from memory once for all queries.
     """
     dimensions = queries.shape[1]
     first, rows = _by_cell(probes, len(starts) - 1)
@@ -108,7 +108,7 @@ def shortlist(queries, probes, coordinates, squares, starts, count):  # type: ig
         words = coordinates[dimensions * start : dimensions * end].reshape(dimensions, end - start)
         ones, others = np.empty(end - start, np.float32), np.empty(end - start, np.float32)
         for asker in range(first[cell], first[cell + 1], 2):
-            # An odd one out is its own companion.
+            # The last of an odd number is paired with itself.
             pair = min(2, first[cell + 1] - asker)
             one, other = rows[asker], rows[asker + pair - 1]
             ones[:] = others[:] = squares[start:end]
@@ -123,7 +123,7 @@ def shortlist(queries, probes, coordinates, squares, starts, count):  # type: ig
 def nearest_of(queries, words, shortlists, count):  # type: ignore[no-untyped-def]
     """Return the `count` nearest of each query's shortlisted words: int32 [n, count].
 
-    Ties go to the lower number; -1 where there are fewer.
+    Ties go to the lower number; -1 if there are fewer.
     """
     nearest = np.full((len(queries), count), -1, np.int32)
     kept = np.empty(count, np.int64)

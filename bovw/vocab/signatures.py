@@ -1,4 +1,4 @@
-"""Hamming signatures: where in its word's cell a descriptor lies, in a few bits."""
+"""Hamming signatures: a descriptor's position in its word's cell, in a few bits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from bovw.records import Floats, Ints, Signatures
 
-# The L2 norm of a direction. By Cauchy and Schwarz a projection of a residual, whose norm is 512 at
-# most, and each of its partial sums stay below 2^24: exact in float32, whatever the order.
+# The L2 norm of a direction. A residual's norm is at most 512. By Cauchy and Schwarz its projection
+# and every partial sum stay below 2^24: exact in float32, in any order.
 NORM = 1 << 14
 
 
@@ -23,7 +23,7 @@ def random_projection(bits: int, dimensions: int, seed: int) -> Floats:
 
 
 def sign(descriptors: Floats, words: Floats, ids: Ints, projection: Floats) -> Signatures:
-    """Return the signs of the projected residuals, one bit a direction.
+    """Return the signs of the projected residuals, one bit per direction.
 
     Thresholding at the word itself, as ASMK does (Tolias, Avrithis, Jégou, ICCV 2013), needs no
     table and found as much as thresholds at each word's median.

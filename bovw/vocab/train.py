@@ -1,4 +1,4 @@
-"""Clustering descriptors into visual words."""
+"""Clusters descriptors into visual words."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from bovw.compute.processes import Workers, map_processes
 from bovw.records import Bytes, Doubles, Floats
 from bovw.vocab.assign import Assigner
 
-# Up to here one flat k-means is quicker than two levels and their rounds.
+# Up to this many words, one flat k-means is quicker than two levels and their rounds.
 FLAT_WORDS = 1024
-# Fewer descriptors than this for each word leave words that stand for one feature's noise.
+# With fewer descriptors per word, some words only stand for one feature's noise.
 DESCRIPTORS_A_WORD = 8
-# Descriptors for each coarse cell: its centre does not get better with more.
+# Descriptors for each coarse cell; more do not improve its centre.
 COARSE_SAMPLE = 400
 BLOCK = 65_536
 
 
 def whole(values: Floats | Doubles) -> Floats:
-    """Round to the whole numbers that descriptors and words are kept in: 0 to 255."""
+    """Round to whole numbers from 0 to 255, as descriptors and words are stored."""
     return np.clip(np.rint(values), 0, 255).astype(np.float32)
 
 
@@ -46,13 +46,13 @@ def train_words(
 ) -> Floats:
     """Cluster descriptors [n, d] into at most `words` visual words.
 
-    Small vocabularies come from one MiniBatchKMeans (Sculley, WWW 2010). Large ones in two levels,
-    coarse cells and then words inside each cell in proportion to its mass, followed by `rounds`
-    rounds of Lloyd's algorithm with approximate assignment (Philbin et al., CVPR 2007).
+    Small vocabularies come from one MiniBatchKMeans (Sculley, WWW 2010). Large ones take two
+    levels: coarse cells, then words in each cell in proportion to its mass. `rounds` rounds of
+    Lloyd's algorithm with approximate assignment follow (Philbin et al., CVPR 2007).
 
-    Returns float32 [k, d]; k is less than `words` only where too few descriptors differ.
-    The result depends on the descriptors, their order and `seed`, never on `jobs` or the cluster,
-    whose workers cluster cells and add up rounds where there is one.
+    Returns float32 [k, d]; k is less than `words` only if too few descriptors differ. The result
+    depends on the descriptors, their order and `seed`, never on `jobs` or the cluster. A cluster's
+    workers share the cells and the sums of the rounds.
     """
     if words <= FLAT_WORDS:
         centres = _cluster(descriptors.astype(np.float32), words, seed)
@@ -71,7 +71,7 @@ def _blocks(descriptors: Bytes) -> Iterator[Floats]:
 
 
 def _cluster(values: Floats, words: int, seed: int) -> Floats:
-    """Run MiniBatchKMeans on float32 [n, d], one thread so that sums have one order."""
+    """Run MiniBatchKMeans on float32 [n, d], in one thread to fix the order of sums."""
     if words >= len(values):
         return values
     model = MiniBatchKMeans(
@@ -119,7 +119,7 @@ def _cluster_cell(seed: int, cell: tuple[Bytes, int]) -> Floats:
 
 
 def _members(descriptors: Bytes, centres: Floats, jobs: int) -> list[npt.NDArray[np.intp]]:
-    """Return for each centre the rows of the descriptors assigned to it."""
+    """Return the rows of the descriptors assigned to each centre."""
     assigner = Assigner(centres)
     labels = np.concatenate([assigner.nearest(b, jobs=jobs)[:, 0] for b in _blocks(descriptors)])
     order = np.argsort(labels, kind="stable")
@@ -127,7 +127,7 @@ def _members(descriptors: Bytes, centres: Floats, jobs: int) -> list[npt.NDArray
 
 
 def _in_proportion(masses: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64]:
-    """Share `total` among cells by their masses (largest remainders), no more than a mass."""
+    """Divide `total` among cells by mass (largest remainders); no share exceeds its mass."""
     exact = masses * (total / masses.sum())
     shares = np.floor(exact).astype(np.int64)
     largest = np.argsort(shares - exact, kind="stable")[: total - shares.sum()]
@@ -139,12 +139,12 @@ def _in_proportion(masses: npt.NDArray[Any], total: int) -> npt.NDArray[np.int64
 def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int, cluster: Workers | None) -> Floats:
     """Move each centre to the mean of the descriptors assigned to it.
 
-    A centre without members is moved onto a descriptor of the largest clusters, so that no word is
-    lost to a bad start.
+    A centre without members moves onto a descriptor of one of the largest clusters. So a bad start
+    loses no word.
     """
     if cluster:
         parts = np.array_split(descriptors, cluster.count)
-        # Every sum is of whole numbers, and exact in any order.
+        # Sums of whole numbers are exact in any order.
         added = list(cluster.map(partial(_add_up, centres, 1), parts))
     else:
         added = [_add_up(centres, jobs, descriptors)]
@@ -160,7 +160,7 @@ def _lloyd_round(descriptors: Bytes, centres: Floats, jobs: int, cluster: Worker
 def _add_up(
     centres: Floats, jobs: int, descriptors: Bytes
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
-    """Return the sums of the descriptors nearest to each centre, and which is nearest to each."""
+    """Return the sum of each centre's nearest descriptors, and each descriptor's centre."""
     assigner = Assigner(centres)
     sums = np.zeros(centres.shape, np.float64)
     labels = [np.empty(0, np.int32)]

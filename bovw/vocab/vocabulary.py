@@ -1,4 +1,4 @@
-"""The vocabulary: a value that is trained or loaded whole, and its folder on disk."""
+"""The vocabulary, trained or loaded as a whole, and its folder on disk."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Visual words and the projection that signs features within them.
+    """Visual words, and the projection for Hamming signatures.
 
-    words       float32 [k, d]: whole numbers, as the components of descriptors are
+    words       float32 [k, d]: whole numbers, like the components of descriptors
     projection  float32 [bits, d]: whole numbers, orthogonal directions
     sources     uint64 [images], sorted: the first eight bytes of the SHA-256 of every image file
-                trained on, by which an evaluation tells its own vocabulary from an independent one
+                trained on; an evaluation tells by them if its vocabulary is independent
     settings    how it was trained, for people to read
-    cells       the words' cells, where they are kept
-    kind        of the features trained on; None where an older version did not keep it
+    cells       the words' cells; None to compute them
+    kind        of the features trained on; None if an older version did not store it
     """
 
     words: Floats
@@ -61,12 +61,12 @@ class Vocabulary:
     ) -> Vocabulary:
         """Cluster descriptors uint8 [n, d] of one kind of features, n >= 1, into visual words.
 
-        Fewer than `options.words` are made where there are not 8 descriptors for each. Raises
-        BovwError where there are none at all.
+        There are fewer than `options.words` if there are not 8 descriptors for each. Raises
+        BovwError if there are no descriptors.
         """
         if not len(descriptors):
             raise BovwError("no descriptors to train on: give images that have features")
-        # Imported here because scikit-learn takes a second, which a query need not wait for.
+        # Imported here: scikit-learn takes a second, and a query does not need it.
         from bovw.vocab.train import feasible_words, train_words
 
         count = feasible_words(options.words, len(descriptors))
@@ -83,7 +83,7 @@ class Vocabulary:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what decides a feature's words and signatures."""
+        """SHA-256 of the words and the projection, which decide words and signatures."""
         digest = hashlib.sha256()
         for array in self._stored()[:2]:
             digest.update(repr(array.shape).encode())
@@ -96,7 +96,7 @@ class Vocabulary:
         return Assigner(self.words, self.cells)
 
     def check_kind(self, kind: FeatureKind) -> None:
-        """Raise FormatError where the vocabulary was trained on features of another kind."""
+        """Raise FormatError if the vocabulary was trained on features of another kind."""
         if self.kind and self.kind != kind:
             raise FormatError(
                 f"the vocabulary was trained on {self.kind} and does not fit {kind}: "
@@ -106,7 +106,7 @@ class Vocabulary:
     def assign(self, features: Features, count: int = 1, jobs: int = 1) -> Words:
         """Return the `count` nearest words of every feature, and the signatures in them.
 
-        Raises FormatError where the features are of another kind than those trained on.
+        Raises FormatError if the features are of another kind than those trained on.
         """
         self.check_kind(features.kind)
 
@@ -120,9 +120,9 @@ class Vocabulary:
         return Words(ids, signatures, features.angles)
 
     def save(self, folder: Path) -> None:
-        """Write the folder aside and move it into place; a vocabulary there is replaced.
+        """Write a temporary folder, then rename it; replaces a vocabulary in `folder`.
 
-        Raises FormatError where `folder` is something else that would be lost.
+        Raises FormatError if `folder` holds anything else.
         """
         folder = Path(folder)
         check_target(folder)
@@ -160,13 +160,13 @@ class Vocabulary:
     def load(cls, folder: Path) -> Vocabulary:
         """Read a vocabulary's folder.
 
-        Raises FormatError where it is missing, damaged or of a newer format.
+        Raises FormatError if it is missing, damaged or of a newer format.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
         try:
             words, projection, sources = (np.load(folder / name) for name in ARRAYS)
-            # Damaged cells could lead anywhere; the words are enough to make them again.
+            # Damaged cells could send a kernel anywhere. They are recomputed from the words.
             path = folder / CELLS
             whole = _sha256(path) == manifest["checksums"].get(CELLS)
             loaded = cls(
@@ -178,14 +178,14 @@ class Vocabulary:
                 FeatureKind(**manifest["features"]) if manifest.get("features") else None,
             )
             if loaded.fingerprint != manifest["fingerprint"]:
-                raise ValueError("its words are not those of its manifest")
+                raise ValueError("its words do not match its manifest")
         except Exception as error:  # a damaged header is parsed as Python, and fails in many ways
             raise _damaged(folder, error) from error
         return loaded
 
 
 def check_target(folder: Path) -> None:
-    """Raise FormatError where a vocabulary saved to `folder` would replace something else."""
+    """Raise FormatError if a vocabulary saved to `folder` would replace something else."""
     empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not empty and not (folder / "manifest.json").is_file():
         raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
