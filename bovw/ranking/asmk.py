@@ -1,4 +1,4 @@
-"""ASMK*: one aggregated binary residual a word and image, matched selectively."""
+"""ASMK*: one aggregated binary residual per word and image, matched selectively."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def score_asmk(
 ) -> Floats:
     """Return every image's similarity to the query: float32 [images], 0 to 1.
 
-    Tolias, Avrithis, Jégou, "To aggregate or not to aggregate", ICCV 2013: in every word that both
-    have, the similarity u of the two aggregated signatures counts u^ALPHA where u > TAU, and the
-    sum is normalised so that an image is 1 to itself. The paper adds residuals up and takes the
-    signs of the sum; the index keeps the signs of each, whose majority stands in for that. The two
-    are the same where an image has one feature in a word.
+    Tolias, Avrithis, Jégou, "To aggregate or not to aggregate", ICCV 2013. In every word that both
+    have, u is the similarity of the two aggregated signatures. It counts u^ALPHA if u > TAU. The
+    sum is normalised: an image is 1 to itself. The paper takes the signs of the summed residuals.
+    The index keeps only each residual's signs, so their majority stands in. Both are the same if an
+    image has one feature in a word.
 
-    Raises FormatError where the postings are damaged.
+    Raises FormatError if the postings are damaged.
     """
     ids, signatures = _aggregate(words, options.words)
     votes = selective_votes(64 * words.signatures.shape[2])
@@ -47,7 +47,7 @@ def selective_votes(bits: int) -> Doubles:
 
 
 def _aggregate(words: Words, count: int) -> tuple[Ints, Signatures]:
-    """Return the query's different words [k] and the majority of each one's signatures."""
+    """Return the query's different words [k] and the majority of the signatures in each."""
     ids = words.ids[:, :count].reshape(-1)
     bits = np.unpackbits(
         words.signatures[:, :count].reshape(len(ids), words.signatures.shape[2]).view(np.uint8),

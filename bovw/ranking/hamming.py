@@ -1,4 +1,4 @@
-"""Hamming embedding: votes by how close two features' signatures are."""
+"""Hamming embedding: votes by the Hamming distance of two features' signatures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bovw.ranking.kernels import TURNS, Voters, add_turned, vote_by_turn
 from bovw.ranking.votes import Collection, gather_votes
 from bovw.records import Doubles, Floats, InvertedFile, Words
 
-# Features from which a query is worth a second thread: the halves' votes are added afterwards, so
-# that scores do not depend on how many threads there are.
+# With this many features a query is worth a second thread. It is split even if there is only one,
+# so scores do not depend on the number of threads.
 LARGE_QUERY = 1_000
 
 
@@ -30,17 +30,17 @@ def score_hamming(
 ) -> Floats:
     """Return a score for every image: float32 [images], 0 for one without a match.
 
-    A query feature looks in the lists of its `options.words` nearest words (multiple assignment:
-    Jégou, Douze, Schmid, IJCV 2010), and votes with idf^2 exp(-(h / sigma)^2) for a signature at
+    A query feature looks in the postings of its `options.words` nearest words (multiple assignment:
+    Jégou, Douze, Schmid, IJCV 2010). It votes with idf^2 exp(-(h / sigma)^2) for a signature at
     Hamming distance h <= `options.matching_distance` (Hamming embedding, ECCV 2008; the Gaussian:
-    CVPR 2009). Where `options.burstiness`, repeated structure is kept down on both sides, in the
-    spirit of the latter: an image gets a feature's strongest vote alone, and the features of the
-    query that share a nearest word share one vote. Where `options.consistency`, votes also count
-    for how much they agree about the turn between the two pictures (weak geometric consistency,
-    ECCV 2008): those of the turn with most votes count three times, four times where it is none.
-    The sum is divided by the root of the numbers of features, of the image and of the query.
+    CVPR 2009). `options.burstiness` limits repeated structure on both sides, in the spirit of the
+    latter: an image gets only a feature's strongest vote, and query features with the same nearest
+    word share one vote. `options.consistency` rewards votes that agree about the turn between the
+    two pictures (weak geometric consistency, ECCV 2008). Those of the turn with most votes count
+    three times, or four times if that turn is none. The sum is divided by the root of the product
+    of the image's and the query's number of features.
 
-    Raises FormatError where the postings are damaged.
+    Raises FormatError if the postings are damaged.
     """
     voters = _voters(words, collection, options)
     votes = gaussian_votes(64 * words.signatures.shape[2], options)
@@ -83,7 +83,7 @@ def gaussian_votes(bits: int, options: SearchOptions) -> Doubles:
 
 
 def _burst_weights(words: Words) -> Doubles:
-    """Return the weight of each feature among those with its nearest word: float64 [n]."""
+    """Return 1 / the number of features with the same nearest word: float64 [n]."""
     _, word, counts = np.unique(words.ids[:, 0], return_inverse=True, return_counts=True)
     shares: Doubles = 1 / counts[word]
     return shares

@@ -1,7 +1,7 @@
 """Just-in-time kernels that score one segment's postings.
 
-Each adds to `scores` [images], and returns False where a damaged file names an image that is not
-there. `file` is the segment's inverted file.
+They add to `scores` [images], and return False if a damaged file names an image that does not
+exist. `file` is the segment's inverted file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bovw.compute.jit import array, differing_bits, helper, kernel
 from bovw.compute.kernels import INVERTED_FILE, fetch_lists, next_image
 from bovw.records import Bytes, Doubles, Ints, Signatures
 
-# Turns between two pictures that votes are counted apart for.
+# Bins for the turn between two pictures.
 TURNS = 16
 
 
@@ -38,7 +38,7 @@ def _majority(signatures, into):  # type: ignore[no-untyped-def]
 
 @kernel(INVERTED_FILE, array(int32), array(float64), float64[::1])
 def add_tfidf(file, words, weights, scores):  # type: ignore[no-untyped-def]
-    """Add a word's weight to every image that has it, once."""
+    """Add each word's weight once to every image that has the word."""
     for i in range(len(words)):
         last, image = -1, 0
         place, end = file.places[words[i]], file.places[words[i] + 1]
@@ -54,9 +54,9 @@ def add_tfidf(file, words, weights, scores):  # type: ignore[no-untyped-def]
 
 
 class Voters(NamedTuple):
-    """The features of a query as they vote; all arrays are read-only.
+    """The voting features of a query; all arrays are read-only.
 
-    words       int32 [n, m]; a word of -1 is none
+    words       int32 [n, m], -1 for none
     signatures  uint64 [n, m, bits / 64]
     angles      uint8 [n]: 256ths of a turn, as frames[:, 1] are
     weights     float64 [n, m]
@@ -78,8 +78,8 @@ def vote_by_turn(file, query, votes, once, turned):  # type: ignore[no-untyped-d
     """Let every query feature vote for the images that have matches.
 
     votes   float64 [bits + 1] by Hamming distance
-    once    whether an image gets a feature's strongest vote alone, or all of them
-    turned  float64 [images, TURNS]: the votes are added to those of their turn
+    once    whether an image gets only a feature's strongest vote
+    turned  float64 [images, TURNS]: votes are added by turn
     """
     words = query.words
     strongest = np.zeros(len(turned))
@@ -102,7 +102,7 @@ def vote_by_turn(file, query, votes, once, turned):  # type: ignore[no-untyped-d
                     votes[differing_bits(query.signatures[i, j], file.signatures[posting])]
                     * query.weights[i, j]
                 )
-                # Not a number, either: an image must not be counted in twice.
+                # This skips NaN, too, which would list an image twice.
                 if not vote > 0.0:
                     continue
                 angle = np.int64(file.frames[posting, 1]) - np.int64(query.angles[i])
@@ -125,7 +125,7 @@ def vote_by_turn(file, query, votes, once, turned):  # type: ignore[no-untyped-d
 
 @helper
 def _agreeing(votes):  # type: ignore[no-untyped-def]
-    """Return the most votes of a turn and its two neighbours, half as many again for none."""
+    """Return the most votes of three adjacent turns; those around turn 0 count 1.5 times."""
     most = 1.5 * (votes[TURNS - 1] + votes[0] + votes[1])
     for turn in range(1, TURNS):
         most = max(most, votes[turn - 1] + votes[turn] + votes[(turn + 1) % TURNS])
@@ -134,7 +134,7 @@ def _agreeing(votes):  # type: ignore[no-untyped-def]
 
 @kernel(float64[:, ::1], boolean, float64[::1])
 def add_turned(turned, agree, scores):  # type: ignore[no-untyped-def]
-    """Add each image's votes [images, TURNS] up; those that agree about the turn count thrice."""
+    """Add up each image's votes [images, TURNS]; if `agree`, the best turn's votes count thrice."""
     for image in range(len(scores)):
         scores[image] += turned[image].sum()
         if agree:

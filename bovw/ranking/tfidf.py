@@ -20,14 +20,13 @@ def score_tfidf(
 ) -> Floats:
     """Return a score for every image: float32 [images], 0 for one without a word in common.
 
-    A histogram has the word's weight for each word that is there (Sivic and Zisserman, ICCV 2003).
-    How often it is there counts for nothing: repeated windows and tiles fill an image with the same
-    words (burstiness: Jégou, Douze, Schmid, CVPR 2009), and a term frequency of at most 1 found
-    more than its square root. The product of the two histograms is divided by the query's L2 norm
-    and by the root of the image's number of features, which found more than the image's L2 norm. A
-    query feature votes for its nearest word.
+    A histogram holds the weight of each word that occurs (Sivic and Zisserman, ICCV 2003). A query
+    feature votes for its nearest word. The term frequency is at most 1, which found more than its
+    square root: repeated windows and tiles fill an image with the same words (burstiness: Jégou,
+    Douze, Schmid, CVPR 2009). The product of the two histograms is divided by the query's L2 norm
+    and by the root of the image's number of features. That found more than the image's L2 norm.
 
-    Raises FormatError where the postings are damaged.
+    Raises FormatError if the postings are damaged.
     """
     query = np.unique(words.ids[:, 0])
     histogram = collection.weights[query].astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a ranking reads of an index, and how votes are gathered from it."""
+"""The statistics that a ranking reads, and the gathering of votes from segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bovw.records import Doubles, Floats, Ints, InvertedFile
 
 
 class Collection(Protocol):
-    """What is known of all segments together."""
+    """The statistics of all segments together."""
 
     @property
     def weights(self) -> Floats:
@@ -32,7 +32,7 @@ def gather_votes(
 ) -> Doubles:
     """Return every image's votes: float64 [images].
 
-    add  adds a segment's votes to its images' [images of the segment], and returns False where the
+    add  adds a segment's votes to an array [images of the segment]. It returns False if the
          postings are damaged, which raises FormatError
     """
     votes = [np.zeros(file.images) for file in files]
