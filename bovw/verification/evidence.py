@@ -1,4 +1,4 @@
-"""How sure it is that two pictures show the same thing: the one place that decides it."""
+"""The one place that decides how sure it is that two pictures show the same thing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from bovw.records import Bools, Doubles
 from bovw.verification.matches import Matches
 
-# Cells along the longest side: what agrees in one cell counts once towards a confirmation, because
-# a logo, a leaf or a row of letters proves little (effective inliers: Irschara et al., CVPR 2009).
+# Cells along the longest side. Inliers in one cell count once towards a confirmation, because a
+# logo, a leaf or a row of letters proves little (effective inliers: Irschara et al., CVPR 2009).
 CELLS = 32
-# How much more a transform may stretch one direction than another: a surface seen at 70 degrees,
-# which SIFT does not survive.
+# Greatest ratio of a transform's stretch in two directions. It is that of a surface seen at 70
+# degrees, which SIFT does not survive.
 MOST_STRETCH = 3.0
-# How far, in octaves, its scale may be from what the inliers' own scales say.
+# Greatest difference, in octaves, of its scale from the scale change of the inliers' features.
 MOST_OCTAVES = 0.7
-# Inliers from which on a confirmed match can be believed without looking; see docs/results.md.
+# A confirmed match with this many inliers can be trusted without looking; see docs/results.md.
 STRONG = 10
 
 Certainty = Literal["none", "weak", "strong"]
@@ -26,12 +26,12 @@ Certainty = Literal["none", "weak", "strong"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for two pictures showing the same thing.
+    """Evidence that two pictures show the same thing.
 
     inliers    one-to-one matches that agree with the transform
-    effective  how many places they are spread over, in the picture where these are fewer
-    weight     the inliers' weights added up, which verified images are ranked by
-    needed     effective inliers from which on so much agreement is more than chance
+    effective  number of places that hold inliers, in the picture with fewer
+    weight     sum of the inliers' weights, which ranks verified images
+    needed     effective inliers needed to rule out chance
     """
 
     inliers: int
@@ -41,12 +41,12 @@ class Evidence:
 
     @property
     def confirmed(self) -> bool:
-        """Whether so much agreement is more than chance."""
+        """Whether the agreement is more than chance."""
         return self.effective >= self.needed
 
     @property
     def certainty(self) -> Certainty:
-        """How far the match can be believed."""
+        """How far the match can be trusted."""
         return certainty(self.inliers, self.confirmed)
 
 
@@ -58,15 +58,15 @@ def weigh(
     least: int,
     rank: int = 1,
 ) -> Evidence | None:
-    """Return the evidence in matches of which the inliers [n] agree with a transform [3, 3].
+    """Return the evidence in matches whose inliers [n] agree with a transform [3, 3].
 
     sides  longest sides of the query's region and of the image in pixels
-    least  effective inliers that agreement takes
-    rank   the image's among those tried, from 1: a confirmation takes one effective inlier more
-           for every tenfold of it, as more images tried agree by chance
+    least  fewest effective inliers of an agreement
+    rank   the image's among those tried, from 1. Every tenfold rank needs one more effective inlier
+           for a confirmation, because more tried images agree by chance
 
-    None where the matches do not agree: fewer than `least` effective inliers, or a transform that
-    the features could not have seen.
+    Returns None if the matches do not agree: there are fewer than `least` effective inliers, or
+    SIFT could not have seen the transform.
     """
     count, least = int(inliers.sum()), max(least, 1)
     if count < least:
@@ -80,7 +80,7 @@ def weigh(
 
 
 def certainty(inliers: int, confirmed: bool) -> Certainty:
-    """Say in a word how far a match can be believed."""
+    """Say in a word how far a match can be trusted."""
     if not confirmed:
         return "none"
     return "strong" if inliers >= STRONG else "weak"
@@ -93,7 +93,7 @@ def _occupied(keypoints: Doubles, side: float) -> int:
 
 
 def _is_plausible(transform: Doubles, query: Doubles, found: Doubles) -> bool:
-    """Tell whether a transform, where its inliers are, is one that SIFT could have seen."""
+    """Tell whether SIFT could have seen a transform, as it is at the centre of its inliers."""
     x, y, depth = transform @ [*query[:, :2].mean(axis=0), 1.0]
     # The homography's derivative at the inliers' centre.
     local = (transform[:2, :2] - np.outer([x, y], transform[2, :2]) / depth) / depth

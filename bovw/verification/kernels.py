@@ -11,7 +11,7 @@ from bovw.compute.kernels import INVERTED_FILE, fetch_lists, next_image
 
 @helper
 def _by_slot(found, starts):  # type: ignore[no-untyped-def]
-    """Sort rows by their first column, in whose order they begin at `starts`, and drop it."""
+    """Sort rows by their first column and drop it; the rows of slot s begin at starts[s]."""
     free = starts.copy()
     ordered = np.empty((len(found), found.shape[1] - 1), np.int64)
     for row in found:
@@ -22,19 +22,19 @@ def _by_slot(found, starts):  # type: ignore[no-untyped-def]
 
 @kernel(INVERTED_FILE, array(int32, 2), array(uint64, 3), array(int32), int64)
 def find_matches(file, words, query, slots, limit):  # type: ignore[no-untyped-def]
-    """Find the postings close to each query feature, sorted by the candidate they belong to.
+    """Find the postings close to each query feature, sorted by candidate.
 
     file     the segment's inverted file
     words    int32 [n, m], -1 for none; `query` uint64 [n, m, bits / 64]: signatures in them
-    slots    int32 [images]: each image's place among the candidates, -1 where it is none
+    slots    int32 [images]: each image's place among the candidates, -1 for other images
     limit    greatest Hamming distance
 
-    Returns (starts, matches int64 [n, 3]): candidate c has those from starts[c] to starts[c + 1];
-    of each, the row of its feature, its posting and their distance. starts is empty where the gaps
-    are damaged.
+    Returns (starts, matches int64 [n, 3]). Candidate c has matches starts[c] to starts[c + 1]. Each
+    is the row of a query feature, a posting and their distance. starts is empty if the gaps are
+    damaged.
     """
     starts = np.zeros(slots.max() + 2, np.int64)
-    # A match's slot, feature, posting and distance; room is doubled where it runs out.
+    # A match's slot, feature, posting and distance; the array is doubled when full.
     found = np.empty((1024, 4), np.int64)
     count = 0
     # The candidates' postings of one list.
@@ -54,7 +54,7 @@ def find_matches(file, words, query, slots, limit):  # type: ignore[no-untyped-d
                 image, place = next_image(file.gaps, place, end, image)
                 if not 0 <= image < len(slots):
                     return starts[:0], found[:0]
-                # Written without asking, which is quicker than to branch; few are wanted.
+                # Always written, which is quicker than a branch; few are kept.
                 own[wanted] = posting
                 owners[wanted] = slots[image]
                 wanted += slots[image] >= 0

@@ -21,7 +21,7 @@ SIGMA = 0.25
 
 
 class Segment(Protocol):
-    """What matching reads of a segment."""
+    """The part of a segment that matching reads."""
 
     @property
     def inverted_file(self) -> InvertedFile:
@@ -37,10 +37,10 @@ class Segment(Protocol):
 
 @dataclass(frozen=True)
 class Matches:
-    """The tentative matches of a query with one image, the most telling first.
+    """The tentative matches of a query with one image, by descending weight.
 
     query      float64 [n, 4]: x, y, scale, angle of the query's feature
-    found      float64 [n, 4]: of the image's
+    found      float64 [n, 4]: the same of the image's feature
     weights    float64 [n]: idf times the Gaussian of the Hamming distance
     """
 

@@ -1,9 +1,9 @@
 """Verification of one image's tentative matches by a planar transform.
 
 Every match proposes the similarity that carries its query frame onto its database frame (Philbin et
-al., CVPR 2007, section 3.2), so there is nothing to draw at random: all are tried, the most telling
-matches first. The best is refined on its inliers (Chum, Matas, Kittler, "Locally optimized RANSAC",
-DAGM 2003) to an affine map, then to a homography where that explains more.
+al., CVPR 2007, section 3.2). So nothing is drawn at random: all are tried, by descending weight.
+The best is refined on its inliers (Chum, Matas, Kittler, "Locally optimized RANSAC", DAGM 2003) to
+an affine map, then to a homography if that explains more.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from numba import float64
 from bovw.compute.jit import array, helper, kernel
 from bovw.records import Bools, Doubles, Longs
 
-# Similarities tried: the rest are proposed by less telling matches.
+# Similarities tried; the remaining matches weigh less.
 HYPOTHESES = 200
-# Distance within which a carried point agrees, as a share of the longest side of either picture:
+# Greatest distance of a mapped point from its match, as a share of either picture's longest side:
 # wide for a similarity read off one frame, narrow for a map fitted to many.
 LOOSE = 0.03
 TIGHT = 0.012
 ROUNDS = 5
-# Cells along a picture's longest side: features in one cell, 2 pixels of 1,024, are one place.
-# SIFT finds several orientations and scales at one spot, which prove no more than one.
+# Cells along a picture's longest side. A cell, 2 pixels of 1,024, is one place: SIFT finds several
+# orientations and scales at one spot, which prove no more than one.
 GRID = 512
-# A match's own change of scale (in octaves) and turn (in degrees) against the whole map's.
+# Greatest difference of a match's own scale change (in octaves) and turn (in degrees) to the map's.
 OCTAVES = 1.0
 DEGREES = 30.0
 # Inliers needed before a homography's two further unknowns are fitted.
 HOMOGRAPHY_INLIERS = 12
-# Weight of staying with the map before, for each match: decides what the inliers leave open, as
-# when they lie on one line.
+# Weight of the previous map in a fit, per match. It decides what the inliers leave open, as when
+# they lie on one line.
 RIDGE = 1e-3
 
 
 class Pairs(NamedTuple):
-    """Tentative matches, and which of them one hypothesis is about.
+    """Tentative matches, and those compatible with one hypothesis.
 
     query, found  float64 [n, 4]: x, y, scale, angle
     weights       float64 [n]
-    ends          int64 [n, 2]: the places that a match joins
-    close         bool [n]: the matches that change scale and turn about as the hypothesis does
+    ends          int64 [n, 2]: a match's place in either picture
+    close         bool [n]: the matches with about the scale change and turn of the hypothesis
     """
 
     query: Doubles
@@ -54,7 +54,7 @@ class Pairs(NamedTuple):
 
 @helper
 def _refine(model, pairs, side, inliers):  # type: ignore[no-untyped-def]
-    """Fit an affine map, then where it explains more a homography, to ever closer inliers."""
+    """Fit an affine map to ever closer inliers, then a homography if that explains more."""
     for step in range(ROUNDS):
         reach = side * (LOOSE + (TIGHT - LOOSE) * min(1.0, (step + 1) / (ROUNDS - 2)))
         model = _fit(model, pairs, inliers, 6)
@@ -83,7 +83,7 @@ def _similarity(query, found, octaves, degrees):  # type: ignore[no-untyped-def]
 
 @helper
 def _mark_compatible(octaves, degrees, weights, i, close):  # type: ignore[no-untyped-def]
-    """Mark the matches that change scale and turn about as match `i` does; return their weight."""
+    """Mark the matches with about the scale change and turn of match `i`; return their weight."""
     total = 0.0
     for j in range(len(octaves)):
         # Below 720: the difference of two differences of angles.
@@ -97,7 +97,7 @@ def _mark_compatible(octaves, degrees, weights, i, close):  # type: ignore[no-un
 
 @helper
 def _inliers(model, pairs, reach):  # type: ignore[no-untyped-def]
-    """Tell which matches `model` carries to within `reach`, one to one, earlier ones first."""
+    """Tell which matches `model` maps to within `reach`; one to one, earlier matches first."""
     query, found, ends, close = pairs.query, pairs.found, pairs.ends, pairs.close
     inliers = np.zeros(len(ends), np.bool_)
     taken = np.zeros((len(ends), 2), np.bool_)
@@ -118,7 +118,7 @@ def _inliers(model, pairs, reach):  # type: ignore[no-untyped-def]
 
 @helper
 def _places(points, side):  # type: ignore[no-untyped-def]
-    """Return the number of the fine grid's cell that each point lies in: int64 [n]."""
+    """Return the number of each point's cell in the fine grid: int64 [n]."""
     cells = np.floor(points[:, :2] * (GRID / side))
     keys = cells[:, 0] * (4.0 * GRID) + cells[:, 1]
     return np.searchsorted(np.unique(keys), keys)
@@ -128,8 +128,8 @@ def _places(points, side):  # type: ignore[no-untyped-def]
 def _fit(model, pairs, inliers, unknowns):  # type: ignore[no-untyped-def]
     """Fit an affine map (6 unknowns) or a homography (8) to the inliers by least squares.
 
-    Coordinates are centred and scaled first (Hartley, PAMI 1997). The ridge holds the solution near
-    `model`, which is returned where the fit folds the picture over.
+    Coordinates are centred and scaled first (Hartley, PAMI 1997). The ridge keeps the solution near
+    `model`. Returns `model` if the fit folds the picture over.
     """
     query, found, rows = pairs.query, pairs.found, np.flatnonzero(inliers)
     if len(rows) < 3:
@@ -165,7 +165,7 @@ def _fit(model, pairs, inliers, unknowns):  # type: ignore[no-untyped-def]
 
 @helper
 def _normaliser(points):  # type: ignore[no-untyped-def]
-    """Return the map [3, 3] that brings points to mean 0 and mean square 1 an axis."""
+    """Return the map [3, 3] that brings points to mean 0 and mean square 1 per axis."""
     x, y = points[:, 0].mean(), points[:, 1].mean()
     spread = np.sqrt((((points[:, 0] - x) ** 2 + (points[:, 1] - y) ** 2) / 2).mean())
     scale = 1.0 / max(spread, 1e-9)
@@ -174,9 +174,9 @@ def _normaliser(points):  # type: ignore[no-untyped-def]
 
 @kernel(array(float64, 2), array(float64, 2), array(float64), float64, float64)
 def find_transform(query, found, weights, query_side, found_side):  # type: ignore[no-untyped-def]
-    """Find the transform that most of the matches' weight agrees with.
+    """Find the transform whose agreeing matches weigh most.
 
-    query, found  float64 [n, 4]: x, y, scale, angle; most telling matches first
+    query, found  float64 [n, 4]: x, y, scale, angle; by descending weight
     weights       float64 [n]
     query_side, found_side  longest sides of the two pictures in pixels
 

@@ -18,12 +18,12 @@ from bovw.verification.ransac import find_transform
 
 @dataclass(frozen=True)
 class Verified:
-    """What geometry says of one candidate.
+    """A candidate that agrees with the query.
 
     image      its number in the index
     transform  float64 [3, 3]: query pixels to the image's pixels
     points     float64 [inliers, 4]: x, y in the query and x, y in the image of each inlier
-    evidence   how sure it is
+    evidence   how sure the agreement is
     """
 
     image: int
@@ -47,9 +47,9 @@ def verify_images(
 ) -> list[Verified]:
     """Verify the candidates; return those that agree with the query, most evidence first.
 
-    candidates  image numbers in the index, best first, which decides between equal evidence
+    candidates  image numbers in the index, best first; this order breaks ties
     weights     idf squared of every word
-    ranks       of the candidates, from 1; None where they are all that there are
+    ranks       of the candidates, from 1; None for 1, 2, 3 and so on
     """
     given = ranks or range(1, len(candidates) + 1)
     rank_of = dict(zip(candidates.tolist(), given, strict=True))
@@ -77,9 +77,9 @@ def verify_images(
 def verify_matches(
     image: int, matches: Matches, sides: tuple[float, float], least: int, rank: int = 1
 ) -> Verified | None:
-    """Verify one image's tentative matches; None where they do not agree.
+    """Verify one image's tentative matches; None if they do not agree.
 
-    See `bovw.verification.evidence.weigh` for the rest.
+    See `bovw.verification.evidence.weigh` for the other parameters.
     """
     transform, inliers = find_transform(matches.query, matches.found, matches.weights, *sides)
     evidence = weigh(matches, transform, inliers, sides, least, rank)
