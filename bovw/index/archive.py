@@ -1,4 +1,4 @@
-"""An index as one file: a zip of its files as they are, to be moved and kept."""
+"""Exports an index to one file, a zip of its files as they are, and imports it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from bovw.index.index import Index
 from bovw.index.lock import WriterLock
 from bovw.index.manifest import MANIFEST, is_index, parts_of, read_manifest
 
-# What an archive may hold: nothing that leads out of the folder it is unpacked to.
+# Members that an archive may have. None leads out of the folder it is unpacked to.
 _MEMBER = re.compile(
     rf"shards\.json|([\w-]+/)?(catalog\.sqlite|({'|'.join(NUMBERED)})/\d+/\w+\.npy|"
     r"vocabulary-[0-9a-f]+/\w[\w.]*)",
     re.ASCII,
 )
-# One date for all, the first that a zip can have: the same index makes the same archive.
+# One date for all, the earliest of a zip: the same index makes the same archive.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def export_index(folder: Path, file: Path) -> None:
     """Write the index in `folder` to the archive `file`, which may replace an earlier archive.
 
-    Nobody else writes to the index meanwhile; an interrupted export leaves nothing under that name.
-    Raises UsageError where `file` is something else that would be lost, FormatError where there is
-    no index or a file of it is damaged, BovwError where it is being written or the disk fails.
+    Other writers are locked out meanwhile. An interrupted export leaves no file of that name.
+    Raises UsageError if `file` exists and is no archive, FormatError if there is no index or one
+    of its files is damaged, BovwError if the index is being written or the disk fails.
     """
     folder, file = Path(folder), Path(file).absolute()
     if file.exists() and not _is_archive(file):
-        raise UsageError(f"{file} is there and is no archive of an index: give another name")
+        raise UsageError(f"{file} exists and is not an index archive: give another name")
     if not is_index(folder):
         raise no_index(folder)
     with _locked(folder), _aside(file, "write") as aside:
@@ -60,15 +60,15 @@ def export_index(folder: Path, file: Path) -> None:
 
 
 def import_index(file: Path, folder: Path) -> Index:
-    """Unpack the archive `file` to `folder`, which must not exist or be empty, and open it.
+    """Unpack the archive `file` to `folder`, a new or empty folder, and open it.
 
-    Nothing appears under the name of `folder` before all checksums hold, since the archive may come
-    from anyone. Raises FormatError where it is damaged or no archive of an index (NewerFormatError:
-    of a later version), UsageError where `folder` holds something, BovwError where the disk fails.
+    An archive may come from anyone, so `folder` appears only after all checksums match. Raises
+    FormatError if `file` is damaged or no index archive (NewerFormatError: of a later version),
+    UsageError if `folder` is not empty, BovwError if the disk fails.
     """
     file, folder = Path(file), Path(folder).absolute()
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already: give another folder to unpack to")
+        raise UsageError(f"{folder} already exists: give another folder to unpack to")
     if not file.is_file():
         raise FormatError(f"there is no archive {file}: give a file that `bovw export` wrote")
     with _aside(folder, f"unpack {file} to") as aside:
@@ -80,10 +80,10 @@ def import_index(file: Path, folder: Path) -> Index:
             raise NewerFormatError(str(error).replace(str(aside), str(file))) from error
         except OSError:
             raise
-        except Exception as error:  # what was made up or damaged fails in as many ways
+        except Exception as error:  # a forged or damaged archive can fail in any way
             reason = " ".join(str(error).replace(str(aside), "it").split())
             raise FormatError(
-                f"{file} is not the whole archive of an index ({reason}): copy it again"
+                f"{file} is not a complete index archive ({reason}): copy it again"
             ) from error
         for inner in sorted(path for path in aside.rglob("*") if path.is_dir()):
             sync_folder(inner)
@@ -96,7 +96,7 @@ def import_index(file: Path, folder: Path) -> Index:
 
 @contextmanager
 def _aside(path: Path, doing: str) -> Iterator[Path]:
-    """Give a name beside `path` to make it under; what is left under such names is removed."""
+    """Yield a temporary name beside `path`; remove leftovers of such names."""
     pattern = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{32}")
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -130,7 +130,7 @@ def _is_archive(file: Path) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep everybody else from writing to an index, or to its shards."""
+    """Lock an index and its shards against other writers."""
     shards = parts_of(folder) if read_manifest(folder) else []
     with ExitStack() as locks:
         for place in (folder, *shards):
@@ -139,7 +139,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _catalogs(folder: Path) -> list[str]:
-    """Return the files that say what else belongs to an index, by their paths in it."""
+    """Return the paths of an index's manifest and catalogs, which name its other files."""
     shards = read_manifest(folder).get("shards", [])
     return [MANIFEST, *(f"{name}/{FILE}" for name in shards)] if shards else [FILE]
 
@@ -147,7 +147,7 @@ def _catalogs(folder: Path) -> list[str]:
 def _listed(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file that an index's catalogs name, by its path.
 
-    Raises FormatError where a catalog is damaged.
+    Raises FormatError if a catalog is damaged.
     """
     manifest = read_manifest(folder)
     own: dict[str, str] = manifest.get("joined", {}).get("files", {})
@@ -172,11 +172,11 @@ def _listed_part(folder: Path) -> dict[str, str]:
 
 
 def _unpack(file: Path, folder: Path) -> None:
-    """Write and flush every member; raises ValueError or others where one is not as exported."""
+    """Write and flush every member; raises ValueError or others if one is not as exported."""
     size = file.stat().st_size
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        # Stored as they are: a few bytes cannot stand for many.
+        # Members are not compressed, so they cannot be larger than the file.
         if sum(member.file_size for member in members) > size:
             raise ValueError("it is shorter than its members")
         # Names that differ in case only are one file on some systems.
@@ -195,7 +195,7 @@ def _unpack(file: Path, folder: Path) -> None:
 
 
 def _check_unpacked(folder: Path) -> None:
-    """Raise FormatError where a folder is not just a whole index."""
+    """Raise FormatError unless a folder holds exactly one complete index."""
     expected = _listed(folder)
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for name in sorted(found ^ {*_catalogs(folder), *expected}):

@@ -1,4 +1,4 @@
-"""Records whose fields are arrays, kept as one memory-mapped .npy file each."""
+"""Records of arrays, each array in a memory-mapped .npy file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Declared(NamedTuple):
     """One array of a record.
 
     dtype  as NumPy calls it; on disk it is little-endian
-    shape  a number, or what counts: "images", "postings", "words", "words + 1", "bits / 64". Any
-           other word stands for a length of the array's own
-    by     what it has a row for
-    holds  what the rows are, for docs/format.md
+    shape  numbers or names of lengths: "images", "postings", "words", "words + 1", "bits / 64". Any
+           other name is a length of the array's own
+    by     the array has a row for each of these
+    holds  the content of a row, as in docs/format.md
     """
 
     dtype: str
@@ -34,15 +34,15 @@ class Declared(NamedTuple):
 
 
 def stored(dtype: str, *shape: str | int, by: By, holds: str) -> Any:
-    """Declare a field of an `Arrays` record; see `Declared`. The file is called as the field is.
+    """Declare a field of an `Arrays` record; see `Declared`. The file has the field's name.
 
-    Writing, reading, checking, merging and splitting all follow from this one line.
+    This one line decides how the array is written, read, checked, merged and split.
     """
     return field(metadata={"array": Declared(dtype, shape, by, holds)})
 
 
 def lengths(words: int, bits: int, images: int, postings: int) -> dict[str, int]:
-    """Return what the words of `Declared.shape` stand for in a record of so much."""
+    """Return the lengths that the names in `Declared.shape` stand for."""
     return {
         "words": words,
         "words + 1": words + 1,
@@ -54,17 +54,17 @@ def lengths(words: int, bits: int, images: int, postings: int) -> dict[str, int]
 
 @dataclass(frozen=True)
 class Arrays:
-    """What records of arrays share: every field is declared by `stored`."""
+    """The base of records of arrays; every field is declared by `stored`."""
 
     @classmethod
     def declared(cls, by: By | None = None) -> dict[str, Declared]:
-        """Return the record's arrays by name: all, or those that have a row for each of these."""
+        """Return the record's arrays by name: all, or those with a row for each of these."""
         found = {one.name: cast(Declared, one.metadata["array"]) for one in fields(cls)}
         return {name: one for name, one in found.items() if by in (None, one.by)}
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map the files read-only; raises FormatError where one is missing or damaged."""
+        """Map the files read-only; raises FormatError if one is missing or damaged."""
         return cls(**{name: load_array(folder, name, one) for name, one in cls.declared().items()})
 
     def save(self, folder: Path) -> dict[str, str]:
@@ -79,7 +79,7 @@ class Arrays:
         return files
 
     def fits(self, counts: Mapping[str, int]) -> bool:
-        """Tell whether all arrays have the shapes declared, by what `lengths` returns."""
+        """Tell whether all arrays have their declared shapes; `counts` comes from `lengths`."""
         return all(
             length == (counts.get(wanted, length) if isinstance(wanted, str) else wanted)
             for name, one in self.declared().items()
@@ -88,12 +88,12 @@ class Arrays:
 
 
 def load_array(folder: Path, name: str, declared: Declared) -> npt.NDArray[Any]:
-    """Map `name`.npy read-only; raises FormatError where it is missing or not as declared."""
+    """Map `name`.npy read-only; raises FormatError if it is missing or not as declared."""
     path = folder / f"{name}.npy"
     try:
         # A plain view: kernels are compiled for arrays, not for np.memmap.
         array = np.asarray(np.load(path, mmap_mode="r"))
-    except Exception as error:  # a damaged header is parsed as Python, and fails in as many ways
+    except Exception as error:  # a damaged header is parsed as Python, and can fail in any way
         raise damaged_file(path, str(error)) from error
     dtype = np.dtype(declared.dtype).newbyteorder("<")
     fits = array.dtype == dtype and array.ndim == len(declared.shape)
@@ -103,7 +103,7 @@ def load_array(folder: Path, name: str, declared: Declared) -> npt.NDArray[Any]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of files to the disk, where the system can."""
+    """Flush a folder's list of files to the disk, if the system can."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -123,7 +123,7 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256, or an empty string where there is no such file."""
+    """Return a file's SHA-256, or an empty string if there is no such file."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Making segments: from images one by one, from other segments, or by another process."""
+"""Builds segments: from images one by one, from other segments, or in another process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bovw.records import Bools, Features, Ints, Signatures
 
 
 class SegmentBuilder:
-    """Images on their way into a segment."""
+    """Collects the images of a new segment."""
 
     def __init__(self, words: int, bits: int) -> None:
         self._words = words
@@ -37,17 +37,17 @@ class SegmentBuilder:
         return number
 
     def segment(self) -> Segment:
-        """Sort everything added by word."""
+        """Return the segment of all images added, sorted by word."""
         postings = Postings.joined(self._parts, self._bits)
         by_image = {"sizes": np.array(self._sizes, np.int32).reshape(-1, 2)}
         return Segment.of(postings, by_image, self._words)
 
 
 def quantise(features: Features) -> dict[str, npt.NDArray[Any]]:
-    """Return positions and frames as a segment keeps them, 6 bytes a feature.
+    """Return positions and frames as a segment stores them, 6 bytes per feature.
 
-    A place is then known to 1/65,535 of the longest side, a scale to 1.7 %, an angle to 0.7
-    degrees: well below SIFT's own errors.
+    Positions are exact to 1/65,535 of the longest side, scales to 1.7 %, angles to 0.7 degrees:
+    well below SIFT's own errors.
     """
     longest = max(features.width, features.height)
     places = np.rint((features.keypoints[:, :2] + 0.5) * (65_535 / longest))
@@ -60,11 +60,11 @@ def quantise(features: Features) -> dict[str, npt.NDArray[Any]]:
 
 
 def merge(segments: Sequence[Segment], live: Sequence[Bools]) -> Segment:
-    """Put the live images of at least one segment into a new one, in their order.
+    """Merge the live images of one or more segments into a new one, in order.
 
     live  bool [images] of each segment
 
-    Raises FormatError where the postings are damaged.
+    Raises FormatError if the postings are damaged.
     """
     first, parts = 0, []
     for segment, own in zip(segments, live, strict=True):
@@ -82,7 +82,7 @@ def merge(segments: Sequence[Segment], live: Sequence[Bools]) -> Segment:
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """A segment that somebody else has written, on the file system of the index.
+    """A segment that another process wrote on the index's file system.
 
     files     the SHA-256 of each of its files
     features  how many postings it has
@@ -96,7 +96,7 @@ class StoredSegment:
         return self.features
 
     def move(self, place: Path) -> dict[str, str]:
-        """Move it to a place that is not there yet; return its files."""
+        """Move it to `place`, which must not exist; return its files."""
         place.parent.mkdir(exist_ok=True)
         self.folder.rename(place)
         sync_folder(place.parent)

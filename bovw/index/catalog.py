@@ -15,7 +15,7 @@ from bovw.errors import FormatError, check_not_newer
 
 FORMAT = 4
 FILE = "catalog.sqlite"
-# Seconds to wait for a commit that is going on.
+# Seconds to wait for another process's commit.
 PATIENCE = 60.0
 
 _SCHEMA = """
@@ -32,18 +32,18 @@ CREATE TABLE IF NOT EXISTS images (
 
 @dataclass(frozen=True)
 class ImageRow:
-    """What the catalog knows of an image.
+    """The catalog's row of an image.
 
     name      path below `folder`, with forward slashes
     folder    absolute path of the folder given
-    size      bytes of the file; None where it could not be read, as are the next two
+    size      bytes of the file; None, like the next two, if it could not be read
     mtime     of the file in nanoseconds
     sha256    of the file
-    width, height  of the upright image in pixels, 0 where it could not be decoded
+    width, height  of the upright image in pixels, 0 if it could not be decoded
     features  how many are indexed
     status    "ok" or "skipped"
     reason    why it was skipped
-    segment, number  where its postings are
+    segment, number  the place of its postings
     """
 
     name: str
@@ -81,13 +81,13 @@ class Catalog:
     def __init__(self, folder: Path, create: bool = False) -> None:
         """Open the catalog of the index in `folder`; its format is checked first.
 
-        Raises FormatError where it is missing, damaged or of a newer format.
+        Raises FormatError if it is missing, damaged or of a newer format.
         """
         self._folder = folder
         path = folder / FILE
         if not create and not path.is_file():
             raise no_index(folder)
-        # Readers, too, may have to undo what a killed writer left half done.
+        # Readers open it for writing, too: they may have to roll back a killed writer's commit.
         address = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         try:
             self._connection = sqlite3.connect(
@@ -104,13 +104,13 @@ class Catalog:
 
     def _begin(self, create: bool) -> dict[str, Any]:
         """Prepare the connection, and return the catalog's meta."""
-        # File names are bytes: those that are not UTF-8 come back as Python's own escapes.
+        # File names are bytes: those that are not UTF-8 become Python's surrogate escapes.
         self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         try:
             # An index may come from anyone.
             self._connection.execute("PRAGMA trusted_schema = OFF")
             if not create:
-                # All that is read until `close` is of one commit.
+                # All reads until `close` see one commit.
                 self._connection.execute("BEGIN")
             # A first commit that was killed leaves a file without tables.
             tables = self._rows("SELECT name FROM sqlite_master")
@@ -153,7 +153,7 @@ class Catalog:
     def transaction(self) -> Iterator[None]:
         """Commit all changes made inside at once, or none of them.
 
-        Raises FormatError where the catalog cannot be written.
+        Raises FormatError if the catalog cannot be written.
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -189,7 +189,7 @@ class Catalog:
 
     def put_images(self, gone: Iterable[str], images: Iterable[ImageRow]) -> None:
         """Remove images by name, then add or replace others; for use inside `transaction`."""
-        # Bytes cast to text: the one way to store a file name that is not UTF-8 as it is.
+        # Bytes cast to text are the only way to store a file name that is not UTF-8.
         self._connection.executemany(
             "DELETE FROM images WHERE name = CAST(? AS TEXT)",
             [(_bytes(name),) for name in gone],
@@ -201,14 +201,14 @@ class Catalog:
         )
 
     def write_digest(self) -> None:
-        """Keep the digest of all that the catalog says; for use at the end of a `transaction`."""
+        """Store the digest of the catalog's content; for use at the end of a `transaction`."""
         self._connection.execute(
             "INSERT INTO meta VALUES ('digest', ?)", [json.dumps(self.digest())]
         )
         self.meta["digest"] = self.digest()
 
     def digest(self) -> str:
-        """Return the SHA-256 of every row of every table, but for the digest itself."""
+        """Return the SHA-256 of every row of every table, except the digest itself."""
         digest = hashlib.sha256()
         for query in (
             "SELECT key, value FROM meta WHERE key != 'digest' ORDER BY key",
@@ -220,7 +220,7 @@ class Catalog:
         return digest.hexdigest()
 
     def problems(self) -> list[str]:
-        """Return what is wrong with the catalog's file, or with what it says."""
+        """Return the problems of the catalog's file and of its content."""
         try:
             found = [row[0] for row in self._rows("PRAGMA integrity_check")]
             if found == ["ok"]:
@@ -244,9 +244,9 @@ class Catalog:
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """Return the meta of the index in `folder`, nothing where there is none.
+    """Return the meta of the index in `folder`, empty if there is no index.
 
-    Raises FormatError where it cannot be read.
+    Raises FormatError if it cannot be read.
     """
     if not (folder / FILE).is_file():
         return {}

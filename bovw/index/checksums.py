@@ -1,4 +1,4 @@
-"""The SHA-256 of an index's files: what a catalog promises, and which files break it."""
+"""The SHA-256 of an index's files, as its catalog has them, and the files that differ."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bovw.index.components import COMPONENTS
 
 
 def damaged_among(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """Return those of an index's files that are missing or differ from their SHA-256."""
+    """Return the files of an index that are missing or differ from their SHA-256."""
     return [name for name, digest in files.items() if file_sha256(folder / name) != digest]
 
 
 def files_of(meta: Mapping[str, Any], segments: Sequence[SegmentRow]) -> dict[str, str]:
-    """Return the SHA-256 of every file that a catalog names but the vocabulary's, by its path."""
+    """Return the SHA-256 of every file that a catalog names, except the vocabulary's, by path."""
     expected = {
         f"segments/{row.id}/{name}": digest
         for row in segments

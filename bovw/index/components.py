@@ -1,4 +1,4 @@
-"""What an index keeps of all its images beside the segments, each kind in its own folder."""
+"""Data about all images of an index, beside the segments; each kind has its own folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bovw.index.graph import Graph
 from bovw.index.names import Names
 from bovw.index.statistics import Statistics
 
-# By the folder's name, which is also the key of `meta`. A folder holds one version a number.
+# By the folder's name, which is also the key of `meta`. A folder holds numbered versions.
 COMPONENTS: dict[str, type[Arrays]] = {"statistics": Statistics, "names": Names, "graph": Graph}
 # The folders of an index that hold numbered folders.
 NUMBERED = ("segments", *COMPONENTS)

@@ -1,4 +1,4 @@
-"""Changing an index of one folder or of several: one writer a folder."""
+"""Opens an index of one folder or of several for changes: one writer per folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bovw.index.writer import IndexWriter
 
 @contextmanager
 def joining(folder: Path) -> Iterator[None]:
-    """Keep others from changing an index of shards, and in the end count what depends on all.
+    """Lock an index of shards, and update what its shards share at the end.
 
-    Does nothing for an index of one folder, whose writer sees to both.
+    Does nothing for an index of one folder, whose writer does both.
     """
     if not read_manifest(folder):
         yield
@@ -30,7 +30,7 @@ def joining(folder: Path) -> Iterator[None]:
 def edit_index(folder: Path) -> Iterator[list[IndexWriter]]:
     """Open an index to change it: a writer for each shard, which the caller commits.
 
-    An image belongs to writer `shard_of(name, len(writers))`. Raises BovwError where somebody else
+    An image belongs to writer `shard_of(name, len(writers))`. Raises BovwError if somebody else
     is changing it.
     """
     with joining(folder), ExitStack() as opened:

@@ -1,4 +1,4 @@
-"""Which indexed images show the same thing, found once: for database-side augmentation."""
+"""The graph of indexed images that show the same thing, for database-side augmentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bovw.index.arrays import Arrays, stored
 from bovw.records import Floats, Ints
 
 NEIGHBOURS = 10
-# Evidence from which a neighbour counts in full, which is this share of its own score.
+# With this evidence, a neighbour counts in full: SHARE of its score is added.
 FULL_EVIDENCE = 10.0
 SHARE = 0.3
 
@@ -24,11 +24,11 @@ class Graph(Arrays):
 
     neighbours: Ints = stored(
         "int32", "images", NEIGHBOURS, by="image",
-        holds="the images that show the same thing, -1 where there are fewer",
+        holds="numbers of neighbours, best first; -1 if there are fewer",
     )  # fmt: skip
     weights: Floats = stored(
         "float32", "images", NEIGHBOURS, by="image",
-        holds="what share of a neighbour's score is added",
+        holds="the share of a neighbour's score that is added",
     )  # fmt: skip
 
     @classmethod
@@ -45,16 +45,16 @@ class Graph(Arrays):
     def augment(self, scores: Floats) -> Floats:
         """Add to every image's score those of its neighbours: float32 [images].
 
-        For scores that add up over features this is database-side augmentation (Turcot and Lowe,
-        "Better matching with fewer features", ICCV workshops 2009): an image is described by its
-        neighbours' features, too.
+        For scores that are sums over features, this is database-side augmentation (Turcot and Lowe,
+        "Better matching with fewer features", ICCV workshops 2009): an image gets its neighbours'
+        features, too.
         """
         augmented: Floats = scores + (self.weights * scores[self.neighbours]).sum(axis=1)
         return augmented
 
     @classmethod
     def open(cls, folder: Path, images: int) -> Graph:
-        """Read a graph of so many images; raises FormatError where it is missing or damaged."""
+        """Read a graph of `images` images; raises FormatError if it is missing or damaged."""
         graph = cls.load(folder)
         if not graph.fits({"images": images}) or not (
             -1

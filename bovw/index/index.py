@@ -1,4 +1,4 @@
-"""An opened index, in one folder or in several."""
+"""An open index, in one folder or in several."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bovw.records import Ints, InvertedFile
 
 
 class Index:
-    """An opened index, which later changes to its folder do not touch.
+    """An open index; later changes to its folder do not affect it.
 
-    parts     the shards, or the one folder that there is
-    meta      what the catalog says of the whole index
-    names     the indexed images by their numbers; where statistics.live is False, a removed one's
+    parts     the shards, or the one folder
+    meta      the catalog's values for the whole index
+    names     the images' names by number; statistics.live is False for a removed image
     segments  their postings; `starts` [segments] is the number of each one's first image
-    graph     which images show the same thing, where they have been linked
+    graph     the images that show the same thing; None if they are not linked
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +36,7 @@ class Index:
                 self._open(manifest)
                 return
             except FormatError:
-                # What is kept of all shards may have been counted again in between.
+                # The shared statistics may have been recomputed in between.
                 if read_manifest(folder) == manifest:
                     raise
 
@@ -44,7 +44,7 @@ class Index:
     def open(cls, folder: Path | str) -> Index:
         """Open the index in `folder` as it is now.
 
-        Raises FormatError where there is none, or it is damaged or of a newer format.
+        Raises FormatError if there is none, or it is damaged or of a newer format.
         """
         return cls(Path(folder))
 
@@ -67,22 +67,22 @@ class Index:
 
     @property
     def vocabulary_folder(self) -> Path:
-        """Where the index keeps its copy of the vocabulary, which all shards have."""
+        """The folder of the index's copy of the vocabulary; every shard has one."""
         return self.parts[0].vocabulary_folder
 
     @property
     def features(self) -> int:
-        """How many features are indexed, those of removed images left out."""
+        """How many features are indexed, without those of removed images."""
         return int(self.statistics.features.sum(dtype=np.int64))
 
     @property
     def removed(self) -> int:
-        """How many postings in the segments are of removed images."""
+        """How many postings in the segments belong to removed images."""
         return sum(row.features for row in self.segment_rows) - self.features
 
     @property
     def inverted_files(self) -> list[InvertedFile]:
-        """The postings of each segment, as rankings take them."""
+        """The postings of each segment, for rankings."""
         return [segment.inverted_file for segment in self.segments]
 
     @cached_property
@@ -91,13 +91,13 @@ class Index:
         return np.concatenate([np.empty((0, 2), np.int32), *(s.sizes for s in self.segments)])
 
     def path(self, image: int) -> Path:
-        """Return where an image lay when it was indexed."""
+        """Return an image's path when it was indexed."""
         return self.names.path(image)
 
     def images(self) -> list[ImageRow]:
         """Read the catalog's row of every image, skipped ones too, by name.
 
-        Raises FormatError where they are not those of the index.
+        Raises FormatError if they no longer match the open index.
         """
         if not self.joined:
             return self.parts[0].images()
@@ -113,7 +113,7 @@ class Index:
         return any(part.outdated() for part in self.parts)
 
     def files(self) -> dict[str, str]:
-        """Return the SHA-256 of every file but the vocabulary's, by its path in the index."""
+        """Return the SHA-256 of every file except the vocabulary's, by its path in the index."""
         own = self.joined.files if self.joined else {}
         return own | {
             self._inside(part, name): digest
@@ -129,7 +129,7 @@ class Index:
         ]
 
     def bytes(self) -> dict[str, int]:
-        """Return the size of every file but the vocabulary's, by its path in the index."""
+        """Return the size of every file except the vocabulary's, by its path in the index."""
         own = (MANIFEST, *self.joined.files) if self.joined else ()
         return {name: (self.folder / name).stat().st_size for name in own} | {
             self._inside(part, name): size
@@ -138,5 +138,5 @@ class Index:
         }
 
     def _inside(self, part: Snapshot, name: str) -> str:
-        """Return the path in the index of a file of one of its parts."""
+        """Return a file's path in the index from its path in a part."""
         return f"{part.folder.name}/{name}" if self.joined else name

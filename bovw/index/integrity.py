@@ -1,4 +1,4 @@
-"""Whether an index is whole."""
+"""Checks that an index is complete and undamaged."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bovw.index.snapshot import Snapshot
 
 
 def find_problems(folder: Path) -> list[str]:
-    """Compare an index's files with their checksums and with each other: a line for each problem.
+    """Check an index's files against their checksums and each other; return a line per problem.
 
-    Reads everything. Raises FormatError where there is no index, or its catalog cannot be read.
+    Reads everything. Raises FormatError if there is no index, or its catalog cannot be read.
     """
     problems = [line for part in parts_of(folder) for line in _find_problems(part)]
     if not problems and read_manifest(folder):
@@ -48,11 +48,11 @@ def _find_problems(folder: Path) -> list[str]:
 def _misplaced(
     snapshot: Snapshot, segments: Sequence[SegmentRow], rows: Sequence[ImageRow]
 ) -> list[str]:
-    """Compare the images of the catalog with those that the files hold."""
+    """Compare the catalog's images with those in the files."""
     folder, problems = snapshot.folder, []
     places = {(row.segment, row.number): row for row in rows if row.segment is not None}
     if len(places) != sum(row.status == "ok" for row in rows):
-        problems.append(f"{folder} has images in one place or in none")
+        problems.append(f"{folder} has images that share a place or have none")
     slots = [(row.id, number) for row in segments for number in range(row.images)]
     for image, slot in enumerate(slots):
         row = places.pop(slot, None)
@@ -60,9 +60,9 @@ def _misplaced(
         held = snapshot.names[image], snapshot.names.path(image)
         same = not row or (row.name, Path(row.folder + row.name)) == held
         if bool(snapshot.statistics.live[image]) != bool(row) or not same:
-            problems.append(f"{folder}: image {image} is not the catalog's")
+            problems.append(f"{folder}: image {image} differs from the catalog")
         elif snapshot.statistics.features[image] != features:
-            problems.append(f"{folder}: {held[0]} has not {features} features")
+            problems.append(f"{folder}: {held[0]} does not have {features} features")
     return problems + [f"{folder}: {row.name} is in no segment" for row in places.values()]
 
 

@@ -1,6 +1,6 @@
-"""What shards have in common: words weigh what they do in all of them together.
+"""Statistics, names and graph of all shards together, which give words the same weight in each.
 
-It is kept beside the shards for speed alone, and is counted again where a shard has changed since.
+They are stored beside the shards only for speed, and recomputed if a shard has changed.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from bovw.index.names import Names
 from bovw.index.snapshot import Snapshot
 from bovw.index.statistics import Counts, Statistics
 
-# What all shards share.
+# Values that are the same in all shards.
 COMMON = ("words", "bits", "fingerprint", "options")
 
 
 class Joined:
-    """The statistics, names and graph of all shards, whose images follow one another.
+    """The statistics, names and graph of all shards; images are numbered shard by shard.
 
-    is_current  whether what is kept is of the shards as they are
-    files       the SHA-256 of every file that is kept
+    is_current  whether the stored files match the shards
+    files       the SHA-256 of every stored file
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], parts: Sequence[Snapshot]) -> None:
-        """Read what is kept of the shards in `folder`, or count it.
+        """Read the stored data of the shards in `folder`, or recompute it.
 
-        Raises FormatError where a shard is missing, twice, or has an image that another has.
+        Raises FormatError if a shard is missing, is there twice, or shares an image with another.
         """
         _check_parts(parts)
         self._folder, self._parts = folder, parts
@@ -52,7 +52,7 @@ class Joined:
         self.statistics, self.names = self._read(kept) or self._count()
 
     def numbering(self) -> str:
-        """Return what changes when an image has another number, which a graph is made of."""
+        """Return a digest that changes with any image's number; a graph holds these numbers."""
         rows = [row for part in self._parts for row in part.segment_rows]
         segments = [(row.id, row.images, sorted(row.files.items())) for row in rows]
         digest = hashlib.sha256(repr(segments).encode())
@@ -61,7 +61,7 @@ class Joined:
         return digest.hexdigest()
 
     def _read(self, kept: dict[str, Any]) -> tuple[Statistics, Names] | None:
-        """Return what is kept, unless the shards have changed since."""
+        """Return the stored arrays, unless the shards have changed since."""
         if not self.is_current:
             return None
         statistics = Statistics.load(self._place(kept["statistics"]))
@@ -71,7 +71,7 @@ class Joined:
         return (statistics, names) if fits else None
 
     def _read_graph(self, kept: dict[str, Any]) -> Graph | None:
-        """Return the graph while images keep their numbers."""
+        """Return the stored graph, unless images have changed their numbers."""
         if "graph" not in kept:
             return None
         if not self.is_current and kept.get("numbering") != self.numbering():
@@ -84,7 +84,7 @@ class Joined:
             return None
 
     def _count(self) -> tuple[Statistics, Names]:
-        """Count what depends on all shards, which reads every posting's image."""
+        """Compute statistics and names from all shards; reads every posting's image."""
         counts = [
             Counts.of(segment, live)
             for part in self._parts
@@ -113,7 +113,7 @@ class Joined:
 
 
 def open_shards(folder: Path, manifest: dict[str, Any]) -> list[Snapshot]:
-    """Open the shards that a manifest names; raises FormatError where one is missing or damaged."""
+    """Open the shards that a manifest names; raises FormatError if one is missing or damaged."""
     for name in manifest["shards"]:
         if not (folder / name).is_dir():
             raise FormatError(
@@ -123,10 +123,10 @@ def open_shards(folder: Path, manifest: dict[str, Any]) -> list[Snapshot]:
 
 
 def join_shards(folder: Path, graph: Graph | None = None) -> None:
-    """Keep what depends on all shards beside them, with a graph of all their images.
+    """Store the statistics and names of all shards beside them, and the graph of their images.
 
-    Does nothing where none has changed and there is no other graph. Raises FormatError where a
-    shard is missing, twice, or has an image that another has.
+    Does nothing if no shard has changed and no graph is given. Raises FormatError if a shard is
+    missing, is there twice, or shares an image with another.
     """
     manifest = read_manifest(folder)
     parts = open_shards(folder, manifest)
@@ -157,7 +157,7 @@ def join_shards(folder: Path, graph: Graph | None = None) -> None:
 
 
 def digests(parts: Sequence[Snapshot]) -> list[str]:
-    """Return of each shard what changes when it does."""
+    """Return each shard's digest, which changes when the shard does."""
     return [str(part.meta["digest"]) for part in parts]
 
 
@@ -173,11 +173,11 @@ def _check_parts(parts: Sequence[Snapshot]) -> None:
                 )
     seen: set[str] = set()
     for part in parts:
-        # Empty ones are all alike.
+        # Empty shards may have equal digests.
         marks = {part.folder.name, part.meta["digest"] if len(part.names) else part.folder.name}
         if marks & seen:
             raise FormatError(
-                f"{part.folder} is another shard once more: put the right one back, or make "
+                f"{part.folder} is a copy of another shard: put the right one back, or make "
                 "all of them again with `bovw shard`"
             )
         seen |= marks

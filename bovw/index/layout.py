@@ -1,4 +1,4 @@
-"""What an index's folder may hold: what a commit names, and what interrupted runs leave."""
+"""The content of an index's folder: files that a commit names, and interrupted runs' leftovers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bovw.index.catalog import FILE, read_meta
 from bovw.index.components import COMPONENTS, NUMBERED
 from bovw.index.lock import FILES as LOCK_FILES
 
-# How folders begin in which others write segments that are yet to be taken in.
+# Prefix of folders for segments that workers write and the index has not taken yet.
 INCOMING = "incoming-"
 
 
 def unused(folder: Path, meta: dict[str, Any], segments: Iterable[int]) -> list[Path]:
-    """Return the folders in an index that no commit names: what a killed writer left."""
+    """Return the folders in an index that no commit names, left by a killed writer."""
     live = {f"segments/{id}" for id in segments}
     live |= {str(meta[kind]) for kind in COMPONENTS if kind in meta}
     parts = [path for kind in NUMBERED for path in sorted((folder / kind).glob("*"))]
@@ -26,7 +26,7 @@ def unused(folder: Path, meta: dict[str, Any], segments: Iterable[int]) -> list[
 
 
 def check_free(folder: Path) -> None:
-    """Raise FormatError where `folder` holds an index, or something else that is not one's rest."""
+    """Raise FormatError if `folder` holds an index, or anything but leftovers of one."""
     if read_meta(folder):
         raise FormatError(f"there is an index in {folder} already: give another folder")
     if folder.exists() and not (folder.is_dir() and _is_left_over(folder)):
@@ -34,7 +34,7 @@ def check_free(folder: Path) -> None:
 
 
 def _is_left_over(folder: Path) -> bool:
-    """Tell whether a folder is empty, or holds only what an interrupted first build leaves."""
+    """Tell whether a folder is empty, or holds only leftovers of an interrupted first build."""
     beginnings = (FILE, "vocabulary-", ".vocabulary-", INCOMING, *LOCK_FILES)
     return all(
         entry.name in NUMBERED or entry.name.startswith(beginnings) for entry in folder.iterdir()

@@ -1,4 +1,4 @@
-"""At most one writer: a lock on an index's folder that dies with the process holding it."""
+"""The writer's lock on an index's folder, which ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any, Self
 
 from bovw.errors import BovwError
 
-# Nothing is stored in it: SQLite locks it on every system, and the system unlocks it on any end.
+# It stores nothing. SQLite locks it on every system, and the system unlocks it for a dead process.
 LOCK_FILE = "lock.sqlite"
 # Who holds the lock, for people only: a stale one means nothing.
 NOTE_FILE = "writer.json"
 _NOTE_ASIDE = "writer.json.part"
-# What locking may leave in a folder.
+# Files that locking may leave in a folder.
 FILES = (LOCK_FILE, NOTE_FILE, _NOTE_ASIDE)
 
 _NOTE_BYTES = 4096
@@ -28,8 +28,8 @@ _NOTE_BYTES = 4096
 class WriterLock:
     """The right to write to the index in `folder`, for one object of one process at a time.
 
-    Readers need no lock. Never open LOCK_FILE by other means than this: on POSIX systems a process
-    that closes any handle of a file gives up all its locks on that file.
+    Readers need no lock. Never open LOCK_FILE in any other way: on POSIX systems, a process that
+    closes any handle of a file gives up all its locks on that file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class WriterLock:
     def acquire(self) -> None:
         """Take the lock at once, or raise BovwError.
 
-        It says who holds the lock, or why the folder, which must exist, cannot be written to.
+        The folder must exist. The error says who holds the lock, or why it cannot be written to.
         """
         if self._connection is not None:
             raise self._taken()
@@ -66,12 +66,12 @@ class WriterLock:
         self._connection = connection
 
     def release(self) -> None:
-        """Give the lock back; does nothing where it is not held."""
+        """Release the lock; does nothing if it is not held."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         try:
-            # First, so that it is never the next writer's note that is removed.
+            # Before unlocking, to never remove the next writer's note.
             (self._folder / NOTE_FILE).unlink(missing_ok=True)
         except OSError:
             pass  # a stale note does no harm
@@ -88,7 +88,7 @@ class WriterLock:
             raise self._unwritable(error) from error
         try:
             connection.execute("BEGIN EXCLUSIVE")
-            # SQLite opens a file that it may not write to for reading, and then locks nothing.
+            # SQLite opens a read-only file without an error, and then locks nothing.
             if not os.access(path, os.W_OK):
                 raise PermissionError(f"{LOCK_FILE} is read-only")
         except (sqlite3.Error, OSError) as error:
@@ -126,7 +126,7 @@ def _write_note(folder: Path) -> None:
 
 
 def _command() -> str:
-    """Return what this process was called as, with its sub-command but not its arguments."""
+    """Return this process's command and sub-command, without other arguments."""
     program, *arguments = sys.argv or [""]
     path = Path(program)
     name = path.parent.name if path.name == "__main__.py" else path.name
@@ -134,7 +134,7 @@ def _command() -> str:
 
 
 def _holder(folder: Path) -> str:
-    """Say in words who holds the lock, as far as its note can be read."""
+    """Describe the lock's holder, if its note can be read."""
     try:
         with (folder / NOTE_FILE).open("rb") as file:
             note: dict[str, Any] = json.loads(file.read(_NOTE_BYTES))

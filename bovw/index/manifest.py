@@ -1,4 +1,4 @@
-"""The manifest of an index in several folders: which they are, and which holds an image."""
+"""The manifest of a folder of shards, and the shard that an image belongs to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FORMAT = 1
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a folder of shards; empty where it is none.
+    """Return the manifest of a folder of shards; empty if the folder has none.
 
-    Raises FormatError where it is damaged or of a newer format.
+    Raises FormatError if it is damaged or of a newer format.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -39,7 +39,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def parts_of(folder: Path) -> list[Path]:
-    """Return the folders of an index's shards; an ordinary index is its own."""
+    """Return the folders of an index's shards; an ordinary index is its only shard."""
     return [folder / name for name in read_manifest(folder).get("shards", ["."])]
 
 
@@ -49,7 +49,7 @@ def is_index(folder: Path) -> bool:
 
 
 def read_any_meta(folder: Path) -> dict[str, Any]:
-    """Return what an index's catalog says, or that of its first shard that is made, if any is."""
+    """Return an index's meta, or that of the first shard that exists; empty if there is none."""
     return next((meta for part in parts_of(folder) if (meta := read_meta(part))), {})
 
 
@@ -60,24 +60,24 @@ def shard_of(name: str, count: int) -> int:
 
 
 def shard_names(count: int) -> list[str]:
-    """Return what the folders of `count` new shards are called."""
+    """Return the folder names of `count` new shards."""
     return [f"shard-{number}" for number in range(count)]
 
 
 def create_shards(folder: Path, count: int) -> None:
-    """Name the shards of a new folder, which are yet to be made."""
+    """Write the manifest of a new folder; its shards do not exist yet."""
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, {"format": FORMAT, "shards": shard_names(count)})
 
 
 def forget_joined(folder: Path) -> None:
-    """Drop what is kept of all shards, if there are any; it is counted again on the next open."""
+    """Drop the shared statistics of shards, if any; they are recomputed on the next open."""
     if manifest := read_manifest(folder):
         write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"]})
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Replace a folder's manifest at once."""
+    """Replace a folder's manifest atomically."""
     aside = folder / f"{MANIFEST}.part"
     with aside.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=1)

@@ -1,4 +1,4 @@
-"""The segments of an index that is being changed, kept few and mostly of live images."""
+"""The segments of an index during a change, kept few and mostly live."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bovw.index.segment import Segment
 from bovw.index.statistics import Counts
 from bovw.records import Bools
 
-# Most features of a segment, but for an image that alone has more: about 0.6 GB of memory while
-# they are gathered or merged.
+# Most features of a segment, unless one image has more. Gathering or merging them takes about
+# 0.6 GB of memory.
 SEGMENT_FEATURES = 20_000_000
-# A segment is merged with those after it once they are together more than this share of it. There
-# are then no more segments than the logarithm of the images, and a posting is rewritten as seldom.
+# A segment is merged with those after it once they exceed this share of it together. The number of
+# segments, and of times a posting is rewritten, then stays below the logarithm of the images.
 MERGE_SHARE = 1 / 4
-# A segment is rewritten once this share of its features is of removed images.
+# A segment is rewritten once this share of its features belongs to removed images.
 MOST_REMOVED = 1 / 2
 
 
@@ -32,7 +32,7 @@ class SegmentState:
     """A segment as the writer sees it.
 
     slots   the image of every number, None for a removed one
-    counts  what its live images hold, once that is needed
+    counts  of its live images; None until needed
     """
 
     row: SegmentRow
@@ -51,14 +51,14 @@ class SegmentState:
 
 
 class LiveSegments:
-    """The segments in an index's folder, by number, and what a commit has to know of them.
+    """The segments in an index's folder, by number, and their changes since the last commit.
 
     moved       rows whose place has changed, by name, until `take_moved` is called
     renumbered  whether images have other numbers than at the last commit
     """
 
     def __init__(self, folder: Path) -> None:
-        """Start with no segment; numbers go on from those that the folder has."""
+        """Start with no segment; new numbers follow those in the folder."""
         self._folder = folder
         self._by_id: dict[int, SegmentState] = {}
         entries = (e.name for kind in NUMBERED for e in (folder / kind).glob("[0-9]*"))
@@ -74,15 +74,15 @@ class LiveSegments:
 
     @staticmethod
     def is_full(features: int) -> bool:
-        """Tell whether a segment of so many features is to be written."""
+        """Tell whether a segment with this many features is full."""
         return features >= SEGMENT_FEATURES
 
     def hold(self, row: SegmentRow) -> None:
-        """Take a segment of the last commit, whose slots `place` fills."""
+        """Take a segment of the last commit; `place` then fills its slots."""
         self._by_id[row.id] = SegmentState(row, [None] * row.images)
 
     def place(self, row: ImageRow) -> bool:
-        """Put an image in the slot that its row names; tell whether there is one."""
+        """Put an image in the slot that its row names; return whether the slot exists."""
         state = self._by_id.get(row.segment or 0)
         if state is None or row.number is None or not 0 <= row.number < len(state.slots):
             return False
@@ -90,7 +90,7 @@ class LiveSegments:
         return True
 
     def vacate(self, old: ImageRow, new: ImageRow | None) -> None:
-        """Give the slot of an image to another, or to none."""
+        """Give an image's slot to another image, or empty it."""
         assert old.segment is not None and old.number is not None, "only indexed images have a slot"
         state = self._by_id[old.segment]
         state.slots[old.number] = new
@@ -99,7 +99,7 @@ class LiveSegments:
             self.renumbered = True
 
     def save(self, segment: Segment | StoredSegment, slots: Sequence[ImageRow | None]) -> None:
-        """Write a segment, and put the images in its slots there."""
+        """Write a segment, and put the images into its slots."""
         id = self.take_number()
         place = self._path(id)
         files = segment.move(place) if isinstance(segment, StoredSegment) else segment.save(place)
@@ -117,12 +117,12 @@ class LiveSegments:
         return moved
 
     def take_number(self) -> int:
-        """Return a number that no folder of the index has."""
+        """Return a new number for a folder of the index."""
         self._last += 1
         return self._last
 
     def committed(self) -> None:
-        """Take what is there now for what the last commit left."""
+        """Note that the present segments are committed."""
         self._committed = self._last
         self.renumbered = False
 
@@ -136,7 +136,7 @@ class LiveSegments:
         return [slot.name for slot in self._by_id.pop(id).slots if slot]
 
     def compact(self) -> None:
-        """Rewrite what is left of segments with removed images, and merge small ones."""
+        """Rewrite segments without their removed images, and merge small ones."""
         group: list[int] = []
         for id in [*sorted(self._by_id), None]:
             total = sum(self._by_id[i].features for i in group)
@@ -148,7 +148,7 @@ class LiveSegments:
                 group.append(id)
 
     def merge(self) -> None:
-        """Keep segments few and mostly of live images; see MERGE_SHARE and MOST_REMOVED."""
+        """Keep segments few and mostly live; see MERGE_SHARE and MOST_REMOVED."""
         fresh = {id for id in self._by_id if id > self._committed}
         for id, one in list(self._by_id.items()):
             if not any(one.slots) or one.features < (1 - MOST_REMOVED) * one.row.features:
@@ -157,7 +157,7 @@ class LiveSegments:
         features = [self._by_id[id].features for id in ids]
         last = len(ids) - 1
         total = sum(features[last:])
-        # Those of one commit become one, whatever their sizes: a cluster's workers write many.
+        # One commit's segments become one, whatever their sizes: a cluster's workers write many.
         while last > 0 and (ids[last - 1] in fresh or features[last - 1] * MERGE_SHARE < total):
             if total + features[last - 1] > SEGMENT_FEATURES:
                 break
@@ -167,7 +167,7 @@ class LiveSegments:
             self._rewrite(ids[last:])
 
     def count(self) -> list[Counts]:
-        """Return what the live images of each segment hold; only changed ones are read."""
+        """Return the counts of each segment's live images; reads only changed segments."""
         for one in self.states:
             if one.counts is None:
                 one.counts = Counts.of(self._open(one), one.live)
@@ -179,7 +179,7 @@ class LiveSegments:
         self.renumbered = True
         if not any(any(one.slots) for one in old):
             return
-        # With checksums of its own, what is damaged would pass for what was written.
+        # A rewritten segment has new checksums, which would hide the damage.
         for one in old:
             if name := self._first_damaged(one):
                 raise damaged_file(self._path(one.row.id) / name, "it is not what was written")

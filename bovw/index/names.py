@@ -1,4 +1,4 @@
-"""The names of the indexed images, and where they lay."""
+"""The names and paths of the indexed images."""
 
 from __future__ import annotations
 
@@ -17,20 +17,18 @@ from bovw.records import Bools, Bytes, Ints, Longs
 
 @dataclass(frozen=True, eq=False)
 class Names(Arrays, Sequence[str]):
-    """Names by image number, read one by one from mapped files, however many there are."""
+    """Names by image number, read one by one from mapped files."""
 
     text: Bytes = stored(
         "uint8", "bytes", by="segment",
-        holds="every image's folder, a zero byte and its name, in the file system's bytes",
+        holds="every image's folder, a zero byte and its name; both empty if removed",
     )  # fmt: skip
-    ends: Longs = stored("int64", "images", by="image", holds="where its text ends")
-    order: Ints = stored(
-        "int32", "images", by="image", holds="its place by name, which breaks ties"
-    )
+    ends: Longs = stored("int64", "images", by="image", holds="where each image's text ends")
+    order: Ints = stored("int32", "images", by="image", holds="each image's place by name")
 
     @classmethod
     def of(cls, images: Iterable[tuple[str, str]]) -> Names:
-        """Keep the folder and the name of every image; both are empty for a removed one."""
+        """Take the folder and the name of every image; both are empty for a removed one."""
         given = list(images)
         texts = [os.fsencode(folder) + b"\0" + os.fsencode(name) for folder, name in given]
         order = np.empty(len(given), np.int32)
@@ -48,7 +46,7 @@ class Names(Arrays, Sequence[str]):
         return self._parts(image)[1]
 
     def fits(self, counts: Mapping[str, int]) -> bool:
-        """Tell whether the shapes are as declared, and the texts follow each other to the end."""
+        """Tell whether the shapes are as declared, and `ends` ascends to the end of `text`."""
         ends = np.r_[0, self.ends]
         ascend = bool((np.diff(ends) >= 0).all()) and ends[-1] == len(self.text)
         return super().fits(counts) and ascend
@@ -59,17 +57,17 @@ class Names(Arrays, Sequence[str]):
         return np.argsort(self.order).astype(np.int32)
 
     def find(self, name: str) -> int | None:
-        """Return the number of the image that is called `name`; None where there is none."""
+        """Return the number of the image called `name`; None if there is none."""
         place = bisect_left(self.by_name, name, key=self.__getitem__)
         if not name or place == len(self) or self[self.by_name[place]] != name:
             return None
         return int(self.by_name[place])
 
     def containing(self, part: str) -> Bools:
-        """Tell which names hold `part`, whatever the case of its ASCII letters: bool [images]."""
+        """Tell which names contain `part`, ignoring the case of ASCII letters: bool [images]."""
         wanted = os.fsencode(part).lower()
         held = np.zeros(len(self), np.bool_)
-        # Through all texts, which hold the folders, too, from each image that has it to the next.
+        # Search all texts, from match to match. They hold folders, too, so check each name.
         texts = self.text.tobytes().lower()
         place = texts.find(wanted)
         while 0 <= place < len(texts):
@@ -83,7 +81,7 @@ class Names(Arrays, Sequence[str]):
         return self._parts(image)[0]
 
     def path(self, image: int) -> Path:
-        """Return where an image lay when it was indexed."""
+        """Return an image's path when it was indexed."""
         return Path(*self._parts(image))
 
     def _parts(self, image: int) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Splitting an index into shards that give the same answers."""
+"""Splits an index into shards that give the same answers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from bovw.index.writer import IndexWriter
 
 
 def split_index(source: Path, count: int, folder: Path) -> Index:
-    """Write the index in `source`, which may be one of shards, as `count` shards to `folder`.
+    """Write the index in `source`, sharded or not, as `count` shards to `folder`.
 
-    Each gets the images whose names fall to it; the graph of neighbours goes along. `source` stays
-    as it is.
+    `shard_of` gives each image its shard. The graph of neighbours is kept. `source` stays as it is.
 
-    Raises UsageError for no shards, FormatError where there is no index, or `folder` is in use.
+    Raises UsageError for no shards, FormatError if there is no index, or `folder` is in use.
     """
     if count < 1:
-        raise UsageError(f"{count} shards: give 1 or more")
+        raise UsageError(f"an index cannot have {count} shards: give 1 or more")
     index = Index.open(source)
     check_free(folder)
     if folder.exists() and any(folder.iterdir()):
@@ -57,7 +56,7 @@ def split_index(source: Path, count: int, folder: Path) -> Index:
 
 
 def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter]) -> None:
-    """Give every image's postings to the writer that its name falls to."""
+    """Give every image's postings to its shard's writer."""
     for segment, start in zip(index.segments, index.starts.tolist(), strict=True):
         images: dict[int, list[int]] = defaultdict(list)
         for image in np.flatnonzero(index.statistics.live[start : start + len(segment.sizes)]):
@@ -72,7 +71,7 @@ def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter
 
 
 def _renumbered(graph: Graph, old: Index, new: Index) -> Graph:
-    """Return a graph for the same images under the numbers that another index gives them."""
+    """Return a graph with the image numbers of another index."""
     numbers = np.full(len(old.names), -1, np.int32)
     for image in np.flatnonzero(old.statistics.live).tolist():
         found = new.names.find(old.names[image])

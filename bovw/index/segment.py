@@ -17,18 +17,18 @@ from bovw.errors import damaged_file, damaged_postings
 from bovw.index.arrays import Arrays, lengths, stored
 from bovw.records import Bytes, Doubles, Ints, InvertedFile, Longs, Signatures, Words
 
-# Steps of the stored scale in each octave, counted from the image's longest side downwards: 256 of
-# them reach to 1/4700 of it, finer than SIFT's smallest feature.
+# Steps of the stored scale per octave, from the image's longest side downwards. 256 of them reach
+# to 1/4700 of it, finer than SIFT's smallest feature.
 SCALE_STEPS = 21
 Positions = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
 class Postings:
-    """Postings on their way into a segment, side by side.
+    """Postings for a new segment, as parallel arrays.
 
     words, images  int32 [n]
-    arrays         those that a segment has by posting, by name: [n, ...] each
+    arrays         the segment's arrays with a row per posting, by name: [n, ...] each
     """
 
     words: Ints
@@ -37,7 +37,7 @@ class Postings:
 
     @classmethod
     def joined(cls, parts: Sequence[Postings], bits: int) -> Postings:
-        """Put postings one after the other."""
+        """Concatenate postings."""
         none = np.empty(0, np.int32)
         counts = lengths(words=0, bits=bits, images=0, postings=0)
         empty = {
@@ -60,33 +60,39 @@ class Segment(Arrays):
 
     offsets: Longs = stored(
         "int64", "words + 1", by="word",
-        holds="the postings of word w are offsets[w] to offsets[w + 1]",
+        holds="word w's postings are rows offsets[w] to offsets[w + 1]",
     )  # fmt: skip
     places: Longs = stored(
         "int64",
         "words + 1",
         by="word",
-        holds="the gaps of word w are bytes places[w] to places[w + 1]",
+        holds="the gaps of word w's postings are bytes places[w] to places[w + 1]",
     )
-    gaps: Bytes = stored("uint8", "bytes", by="segment", holds="image numbers, as gaps")
+    gaps: Bytes = stored(
+        "uint8", "bytes", by="segment",
+        holds="image number within the segment, as a gap; see below",
+    )  # fmt: skip
     signatures: Signatures = stored(
-        "uint64", "postings", "bits / 64", by="posting", holds="Hamming signature"
-    )
+        "uint64", "postings", "bits / 64", by="posting",
+        holds="bit b is set if the feature is beyond its word along direction b",
+    )  # fmt: skip
     positions: Positions = stored(
         "uint16", "postings", 2, by="posting",
-        holds="x + 0.5 and y + 0.5 in 65,535ths of the image's longest side",
+        holds="x + 0.5 and y + 0.5, in 65,535ths of the longest side",
     )  # fmt: skip
     frames: Bytes = stored(
         "uint8", "postings", 2, by="posting",
-        holds=f"scale in {SCALE_STEPS} steps an octave, angle in 256ths of a turn",
+        holds=f"255 + {SCALE_STEPS} log2(s / longest side), rounded; angle in 256ths of a turn",
     )  # fmt: skip
-    sizes: Ints = stored("int32", "images", 2, by="image", holds="width and height in pixels")
+    sizes: Ints = stored(
+        "int32", "images", 2, by="image", holds="width and height of the upright original in pixels"
+    )
 
     @classmethod
     def open(cls, folder: Path) -> Segment:
-        """Map a segment's files; raises FormatError where one is missing or damaged."""
+        """Map a segment's files; raises FormatError if one is missing or damaged."""
         segment = cls.load(folder)
-        # Kernels go where these say.
+        # Kernels use these as indices, unchecked.
         for name, column in (("offsets", segment.signatures), ("places", segment.gaps)):
             bounds = getattr(segment, name)
             if not len(bounds) or bounds[0] != 0 or bounds[-1] != len(column):
@@ -97,7 +103,7 @@ class Segment(Arrays):
 
     @classmethod
     def of(cls, postings: Postings, by_image: dict[str, npt.NDArray[Any]], words: int) -> Segment:
-        """Sort postings by word; those of a word have to ascend by image, as they come.
+        """Sort postings by word; within a word, they must come in ascending order of images.
 
         by_image  the arrays that have a row for each image, by name
         """
@@ -112,7 +118,7 @@ class Segment(Arrays):
 
         numbers  int32 [images]: the new number of each, -1 for those left out
 
-        Raises FormatError where the gaps are damaged.
+        Raises FormatError if the gaps are damaged.
         """
         images = numbers[self.images]
         kept = images >= 0
@@ -122,7 +128,7 @@ class Segment(Arrays):
 
     @cached_property
     def inverted_file(self) -> InvertedFile:
-        """The postings, as kernels take them."""
+        """The postings, for kernels."""
         return InvertedFile(
             offsets=read_only(self.offsets),
             places=read_only(self.places),
@@ -139,7 +145,7 @@ class Segment(Arrays):
     def images(self) -> Ints:
         """Every posting's image number within the segment, decoded: int32 [n].
 
-        Raises FormatError where the gaps are damaged.
+        Raises FormatError if the gaps are damaged.
         """
         images: Ints = decode_images(self.inverted_file)
         if len(images) < len(self):
@@ -149,7 +155,7 @@ class Segment(Arrays):
     def keypoints(self, postings: Longs, images: Ints | int) -> Doubles:
         """Return x, y, scale in pixels and angle in degrees of postings: float64 [n, 4].
 
-        images  int32 [n]: the image number of each, or that of all
+        images  int32 [n]: the image number of each, or one for all
         """
         longest = np.reshape(self.sizes[images].max(axis=-1, initial=1), -1)
         frames = self.frames[postings].astype(np.float64)
@@ -170,9 +176,9 @@ class Segment(Arrays):
 
 
 def postings_of(segments: Sequence[Segment], images: Ints) -> Iterator[tuple[Segment, int, Longs]]:
-    """Yield each image's segment, number in it, and postings; passes over a segment once for all.
+    """Yield each image's segment, number in it, and postings; reads each segment once.
 
-    Raises FormatError where the postings are damaged.
+    Raises FormatError if the postings are damaged.
     """
     starts = np.cumsum([0, *(len(segment.sizes) for segment in segments)])
     holders = np.searchsorted(starts, images, side="right") - 1

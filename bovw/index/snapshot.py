@@ -19,9 +19,9 @@ from bovw.index.statistics import Statistics
 
 
 class Snapshot:
-    """One folder of an index, as a commit left it; later changes do not touch it.
+    """One folder of an index after a commit; later changes do not affect it.
 
-    See `bovw.index.Index`, which is made of one snapshot or of several.
+    See `bovw.index.Index`, which consists of one or more snapshots.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,19 +33,19 @@ class Snapshot:
                 self._map_files()
                 return
             except FormatError:
-                # A writer may have committed in between, and removed what it replaced.
+                # A writer may have committed in between, and removed the files it replaced.
                 if not self.outdated():
                     raise
 
     @property
     def vocabulary_folder(self) -> Path:
-        """Where the index keeps its copy of the vocabulary."""
+        """The folder of the index's copy of the vocabulary."""
         return self.folder / str(self.meta["vocabulary"])
 
     def images(self) -> list[ImageRow]:
         """Read the catalog's row of every image, skipped ones too, by name.
 
-        Raises FormatError where they are not those of the index.
+        Raises FormatError if they no longer match the snapshot.
         """
         catalog = Catalog(self.folder)
         try:
@@ -67,7 +67,7 @@ class Snapshot:
             catalog.close()
 
     def files(self) -> dict[str, str]:
-        """Return the SHA-256 of every file but the vocabulary's, by its path in the index."""
+        """Return the SHA-256 of every file except the vocabulary's, by its path in the index."""
         return files_of(self.meta, self.segment_rows)
 
     def damaged_files(self) -> list[str]:
@@ -75,7 +75,7 @@ class Snapshot:
         return damaged_among(self.folder, self.files() | vocabulary_files(self.meta))
 
     def bytes(self) -> dict[str, int]:
-        """Return the size of every file but the vocabulary's, by its path in the index."""
+        """Return the size of every file except the vocabulary's, by its path in the index."""
         return {name: (self.folder / name).stat().st_size for name in (FILE, *self.files())}
 
     def _read_catalog(self) -> None:
@@ -89,7 +89,7 @@ class Snapshot:
             catalog.close()
 
     def _map_files(self) -> None:
-        """Open every file, so that their removal does not touch this index."""
+        """Open every file; it stays readable after its removal."""
         self.segments = [
             Segment.open(self.folder / "segments" / str(row.id)) for row in self.segment_rows
         ]
@@ -102,13 +102,13 @@ class Snapshot:
 
     def _place(self, kind: str) -> Path:
         place = str(self.meta[kind])
-        # From elsewhere, it might lead anywhere.
+        # An index may come from anyone, and its paths could lead anywhere.
         if not re.fullmatch(rf"{kind}/[0-9]+", place):
             raise damaged_file(self.folder / FILE, f"{kind} in {place}")
         return self.folder / place
 
     def _check_lengths(self) -> None:
-        """Raise FormatError where arrays are longer or shorter than the catalog says."""
+        """Raise FormatError if arrays are longer or shorter than the catalog says."""
         words, bits = self.meta["words"], self.meta["bits"]
         fits = [
             segment.fits(lengths(words, bits, row.images, row.features))

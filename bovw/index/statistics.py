@@ -1,4 +1,4 @@
-"""What a ranking needs to know of the whole collection; rewritten with every commit."""
+"""Statistics of the whole collection for rankings, rewritten with every commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bovw.records import Bools, Floats, Ints, Longs
 
 @dataclass(frozen=True)
 class Counts:
-    """What the live images of one segment hold.
+    """Counts of the live images of one segment.
 
     frequencies  int64 [words]: live images that have each word
     features     int32 [images]: features of every image, 0 for a removed one
@@ -31,9 +31,9 @@ class Counts:
 
     @classmethod
     def of(cls, segment: Segment, live: Bools | None = None) -> Counts:
-        """Count in one pass, all images or the live ones [images].
+        """Count all images, or the live ones [images], in one pass.
 
-        Raises FormatError where the postings are damaged.
+        Raises FormatError if the postings are damaged.
         """
         live = np.ones(len(segment.sizes), np.bool_) if live is None else live
         frequencies, features, distinct = count_images(segment.inverted_file, live)
@@ -44,22 +44,23 @@ class Counts:
 
 @dataclass(frozen=True)
 class Statistics(Arrays):
-    """Word weights and what images are normalised by.
+    """Word weights, and the counts that normalise images.
 
-    The 1 in the idf keeps a collection of one image, where every word is in every image, from
-    weighing nothing. The square draws rare words out further than the textbook's idf does.
+    The 1 in the idf keeps weights above 0 in a collection of one image, where every word is in
+    every image. The square favours rare words more than the textbook's idf does.
     """
 
     weights: Floats = stored(
         "float32", "words", by="word",
         holds="idf squared, idf = log(1 + images / images with the word)",
     )  # fmt: skip
-    features: Ints = stored("int32", "images", by="image", holds="its features")
-    distinct: Ints = stored("int32", "images", by="image", holds="its different words")
-    live: Bools = stored(
-        "bool", "images", by="image",
-        holds="false for a removed image, whose postings are still in its segment",
-    )  # fmt: skip
+    features: Ints = stored(
+        "int32", "images", by="image", holds="how many features an image has; 0 if removed"
+    )
+    distinct: Ints = stored(
+        "int32", "images", by="image", holds="how many different words an image has; 0 if removed"
+    )
+    live: Bools = stored("bool", "images", by="image", holds="false for a removed image")
 
     @classmethod
     def of(cls, counts: Sequence[Counts], words: int) -> Statistics:

@@ -1,4 +1,4 @@
-"""Changing an index: images are added, removed and renamed, and committed together."""
+"""The writer of an index: adds, removes and renames images, and commits them together."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 from bovw.records import Features, Words
 
-# The segment of images that are not in one yet.
+# The segment number of images that are not in a segment yet.
 PENDING = 0
 
 
 class IndexWriter:
-    """The one writer of an index; readers see what it does once it commits, all at once.
+    """The one writer of an index; readers see its changes all at once, after the commit.
 
-    Use it in a `with`, or `close` it, to let the next writer in. What is not committed is dropped.
+    Use it in a `with`, or `close` it, to let the next writer in. Uncommitted changes are dropped.
 
     rows  every image by name, as the catalog will have it after the commit
-    meta  what the catalog says of the whole index
+    meta  the catalog's values for the whole index
     """
 
     def __init__(self, folder: Path, meta: dict[str, Any] | None = None) -> None:
@@ -55,11 +55,11 @@ class IndexWriter:
     def create(
         cls, folder: Path, words: int, bits: int, fingerprint: str, options: dict[str, Any]
     ) -> Self:
-        """Start an index whose postings are words of the vocabulary with that fingerprint.
+        """Start an index in the words of the vocabulary with this fingerprint.
 
         options  how the images are described, for people and for later updates
 
-        Raises FormatError where `folder` holds something already.
+        Raises FormatError if `folder` holds something already.
         """
         check_free(Path(folder))
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class IndexWriter:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open an index to change it; raises FormatError where there is none, or it is damaged."""
+        """Open an index to change it; raises FormatError if there is none, or it is damaged."""
         if not read_meta(Path(folder)):
             raise no_index(Path(folder))
         return cls(folder)
@@ -89,17 +89,17 @@ class IndexWriter:
         self._lock.release()
 
     def abandon(self) -> None:
-        """Leave no folder behind where there was no index before."""
+        """Remove the folder if nothing was ever committed to it."""
         if not (self.folder / FILE).exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def vocabulary_folder(self) -> Path:
-        """Where the caller puts the index's copy of the vocabulary, before the first commit."""
+        """The folder where the caller saves the vocabulary's copy, before the first commit."""
         return self.folder / f"vocabulary-{self.meta['fingerprint'][:16]}"
 
     def add(self, row: ImageRow, features: Features, words: Words) -> None:
-        """Add an image with one word a feature, or replace the one of its name."""
+        """Add an image with one word per feature, or replace the image of that name."""
         number = self._builder.add(features, words.ids[:, 0], words.signatures[:, 0])
         row = replace(row, segment=PENDING, number=number)
         self._put(row)
@@ -109,7 +109,7 @@ class IndexWriter:
             self._flush()
 
     def adopt(self, segment: Segment | StoredSegment, rows: Sequence[ImageRow]) -> None:
-        """Add the images of a whole segment, whose rows are in its order."""
+        """Add the images of a whole segment; `rows` are in its order."""
         self._flush()
         for row in rows:
             self._put(row)
@@ -117,17 +117,17 @@ class IndexWriter:
         self._take_moved()
 
     def skip(self, row: ImageRow) -> None:
-        """Put an image that cannot be used on record."""
+        """Record an image that cannot be used."""
         self._put(replace(row, features=0, segment=None, number=None))
 
     def remove(self, name: str) -> None:
-        """Remove an image, or its record where it was skipped."""
+        """Remove an image, or the record of a skipped one."""
         row = self.rows.pop(name)
         self._changed.add(name)
         self._vacate(row, None)
 
     def rename(self, name: str, row: ImageRow) -> None:
-        """Let an image have the name, folder, size and time of `row`, with the same features."""
+        """Give an image the name, folder, size and time of `row`; its features stay."""
         old = self.rows.pop(name)
         row = replace(row, segment=old.segment, number=old.number)
         self._changed |= {name, row.name}
@@ -141,7 +141,7 @@ class IndexWriter:
         return self._segments.damaged()
 
     def discard(self, segment: int) -> list[str]:
-        """Drop a segment that cannot be read, and its images: their names."""
+        """Drop a segment that cannot be read, and its images; return their names."""
         lost = self._segments.discard(segment)
         for name in lost:
             del self.rows[name]
@@ -153,14 +153,14 @@ class IndexWriter:
         self._graph = graph
 
     def compact(self) -> None:
-        """Rewrite what is left of segments with removed images, and merge small ones."""
+        """Rewrite segments without their removed images, and merge small ones."""
         self._segments.compact()
         self._take_moved()
 
     def commit(self, anew: bool = False) -> None:
-        """Make all changes the index's content at once, then remove files that nothing uses.
+        """Commit all changes at once, then remove unused files.
 
-        anew  write what follows from the segments again, also where there are no changes
+        anew  rewrite what follows from the segments, even if nothing has changed
         """
         self._flush()
         self._segments.merge()
@@ -188,7 +188,7 @@ class IndexWriter:
         self._clear_up()
 
     def _components(self) -> dict[str, Arrays]:
-        """Return what follows from the segments as they are now, and the graph that was given."""
+        """Return the statistics and names of the present segments, and the new graph, if any."""
         slots = [slot for one in self._segments.states for slot in one.slots]
         texts = [(slot.folder, slot.name) if slot else ("", "") for slot in slots]
         written: dict[str, Arrays] = {
@@ -242,7 +242,7 @@ class IndexWriter:
         self._changed.add(row.name)
 
     def _vacate(self, old: ImageRow, new: ImageRow | None) -> None:
-        """Give the place of an image to another, or to none."""
+        """Give an image's slot to another image, or empty it."""
         if old.segment is None or old.number is None:
             return
         if old.segment == PENDING:
@@ -256,14 +256,14 @@ class IndexWriter:
         self._features = 0
 
     def _flush(self) -> None:
-        """Write what was gathered as a segment."""
+        """Write the gathered images as a segment."""
         if self._slots:
             self._segments.save(self._builder.segment(), self._slots)
             self._take_moved()
             self._start_segment()
 
     def _take_moved(self) -> None:
-        """Put images where the segments now have them."""
+        """Update the rows of images whose place in the segments has changed."""
         moved = self._segments.take_moved()
         self.rows |= moved
         self._changed |= moved.keys()
