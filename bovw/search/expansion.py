@@ -1,4 +1,4 @@
-"""Query expansion: ask again with what the verified images have in the query's place."""
+"""Query expansion: searches again with the features of verified images."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bovw.index import Segment, postings_of
 from bovw.records import Box, Doubles, Floats, Words
 from bovw.verification import Verified
 
-# Evidence from which an image counts as much as the query itself; less counts in proportion, so
-# that a chance agreement of a few features cannot lead the query away.
+# With this evidence, an image counts as much as the query itself. Less counts in proportion, so a
+# few features that agree by chance cannot lead the query away.
 FULL_EVIDENCE = 5.0
 
 
 class ExpansionQuery(NamedTuple):
     """The expansion query contributed by a verified image.
 
-    image   its number, for which it adds nothing
+    image   its number; it adds nothing to its own score
     weight  how much its scores count, from 0 to 1
-    words   of those of its features that lie in the query's region
+    words   of its features in the query's region
     """
 
     image: int
@@ -37,12 +37,12 @@ def expand(
     segments: Sequence[Segment],
     score: Callable[[Words], Floats],
 ) -> Floats:
-    """Return scores that the verified images have added theirs to: float32 [images].
+    """Add the scores of the verified images' expansion queries: float32 [images].
 
-    Each verified image asks with its own features, those that its transform carries into the
-    query's region (Chum et al., "Total recall", ICCV 2007): with the words and signatures that the
-    index keeps of them, as in Hamming query expansion (Tolias and Jégou, Pattern Recognition 2014).
-    What an image adds for itself is left out.
+    An expansion query has the image's features that its transform maps into the query's region
+    (Chum et al., "Total recall", ICCV 2007). It takes their words and signatures from the index, as
+    in Hamming query expansion (Tolias and Jégou, Pattern Recognition 2014). It adds nothing to its
+    own image.
     """
     return accumulate(scores, expansion_queries(verified, region, segments), score)
 
@@ -50,7 +50,7 @@ def expand(
 def expansion_queries(
     verified: Sequence[Verified], region: Box, segments: Sequence[Segment]
 ) -> list[ExpansionQuery]:
-    """Return what verified images ask in the query's place, in their order."""
+    """Return the expansion queries of verified images, in their order."""
     images = np.array([one.image for one in verified], np.int32)
     found = []
     for one, (segment, number, postings) in zip(
@@ -86,7 +86,7 @@ def accumulate(
 def _carried_inside(points: Doubles, transform: Doubles, region: Box) -> npt.NDArray[np.bool_]:
     """Tell which points [n, 2] of an image lie in the query's region: bool [n]."""
     x, y, depth = np.linalg.inv(transform) @ np.stack([*points.T, np.ones(len(points))])
-    # Scaled by the depth, which is not positive for what lies behind the query's horizon.
+    # Scaled by the depth, which is not positive behind the query's horizon.
     across = (x >= region.x1 * depth) & (x <= region.x2 * depth)
     down = (y >= region.y1 * depth) & (y <= region.y2 * depth)
     inside: npt.NDArray[np.bool_] = across & down & (depth > 0)

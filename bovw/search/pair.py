@@ -1,6 +1,6 @@
-"""Tells whether two pictures show the same thing, without an index and its words.
+"""Tells whether two pictures show the same thing, without an index or visual words.
 
-Descriptors themselves are compared, which is surer than words for a pair and too slow for many.
+It compares descriptors, which is surer than words for one pair and too slow for many.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from bovw.options import SearchOptions
 from bovw.records import Box, Doubles, Features
 from bovw.verification import Evidence, Matches, verify_matches
 
-# How near the nearest descriptor has to be in terms of the second nearest: Lowe, "Distinctive image
-# features from scale-invariant keypoints", IJCV 2004, section 7.1.
+# Greatest distance of the nearest descriptor as a share of the second nearest's: Lowe, "Distinctive
+# image features from scale-invariant keypoints", IJCV 2004, section 7.1.
 RATIO = 0.8
-# Descriptors of the first picture that are compared at a time, which bounds the memory.
+# Descriptors of the first picture that are compared at a time, to bound the memory.
 BLOCK = 2048
 
 Numbers = npt.NDArray[np.intp]
@@ -26,7 +26,7 @@ Numbers = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Agreement:
-    """What agrees in two pictures, in pixels of the upright originals.
+    """The agreement of two pictures, in pixels of the upright originals.
 
     points     float64 [n, 4]: x, y in the first and x, y in the second picture of each inlier
     evidence   how sure it is that they show the same thing
@@ -44,9 +44,9 @@ class Agreement:
 def match_pair(
     a: Features, b: Features, least: int = SearchOptions().min_inliers
 ) -> Agreement | None:
-    """Return how two pictures agree; None where fewer than `least` places of either do.
+    """Return the agreement of two pictures; None if fewer than `least` places of either agree.
 
-    Of 1,300 pairs of photographs of different things none agreed in 4 places; of 800, two in 3.
+    Of 1,300 pairs of photographs of different things, none agreed in 4 places; of 800, two in 3.
     """
     matches = tentative_matches(a, b)
     sides = max(a.width, a.height), max(b.width, b.height)
@@ -60,7 +60,7 @@ def match_pair(
 def tentative_matches(a: Features, b: Features) -> Matches:
     """Match the features that are each other's nearest and much nearer than any other.
 
-    A match weighs the less the nearer the second nearest is.
+    A match weighs 1 minus the ratio of the nearest distance to the second nearest.
     """
     if not len(a) or not len(b):
         nothing = np.empty((0, 4))
@@ -79,10 +79,10 @@ def tentative_matches(a: Features, b: Features) -> Matches:
 class Nearest:
     """The nearest descriptors of another picture, and the other way round.
 
-    rows    intp [n]: of each descriptor, the nearest of the other's m
-    first, second  float64 [n]: squared distances of the nearest and of the second nearest, which
-            is infinite where the other picture has one descriptor alone
-    back    intp [m]: of each of the other's, the nearest of these n
+    rows    intp [n]: the nearest of the other picture's m, for each descriptor
+    first, second  float64 [n]: squared distances of the nearest and of the second nearest. The
+            latter is infinite if the other picture has only one descriptor
+    back    intp [m]: the nearest of these n, for each of the other picture's
     """
 
     rows: Numbers
@@ -92,7 +92,7 @@ class Nearest:
 
 
 def find_nearest(a: Features, b: Features) -> Nearest:
-    """Find the nearest descriptors of either picture, both of which have some."""
+    """Find the nearest descriptors both ways; both pictures must have descriptors."""
     ours, theirs = (one.descriptors.astype(np.float32) for one in (a, b))
     lengths = (theirs**2).sum(axis=1)
     rows, back = np.empty(len(ours), np.intp), np.empty(len(theirs), np.intp)

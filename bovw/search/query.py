@@ -1,4 +1,4 @@
-"""The features of a query: of a whole picture, or of a part of it."""
+"""The features of a query: of a whole picture, or of a region of it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def describe_query(
 
     image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
     region  left, top, right, bottom in pixels; None for the whole image
-    crop    cut the region's pixels out first and look at them as a picture of their own, instead of
-            keeping the features of the whole image that lie inside
+    crop    describe the region's pixels as a picture of their own, instead of keeping the whole
+            image's features that lie inside
 
-    Raises ImageError where the image cannot be used, QueryError for a region outside of it.
+    Raises ImageError if the image cannot be used, QueryError for a region outside of it.
     """
     size = np.iinfo(np.int32).max if crop and region else options.max_size
     whole = (

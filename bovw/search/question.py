@@ -1,4 +1,4 @@
-"""One query, and what answers it: an index whose postings are here, or shards elsewhere."""
+"""One query, and the backend that answers it: a local index, or shards elsewhere."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bovw.records import Floats, Ints, Ranking, WordQuery, Words
 from bovw.search.expansion import expand
 from bovw.verification import Verified, verify_images
 
-# Postings that a query looks at, about half a second of them: in a larger index it asks with fewer
-# words a feature, and is not expanded.
+# Most postings that a query reads, in about half a second. In a larger index it takes fewer words
+# per feature, and is not expanded.
 MOST_POSTINGS = 150_000_000
 
 
 class Question(Protocol):
     """One query on an index.
 
-    missing  shards, by their folders' names, that have not answered: their images are not among
-             the hits, or not verified
+    missing  folder names of shards that have not answered. Their images are not among the hits,
+             or not verified
     """
 
     @property
@@ -33,25 +33,25 @@ class Question(Protocol):
         """Return the `count` best images, or all, before verification."""
 
     def verify(self, images: Ints) -> list[Verified]:
-        """Return those of the images, best first, that agree; most evidence first."""
+        """Verify images, best first; return those that agree, most evidence first."""
 
     def rank_expanded(
         self, verified: Sequence[Verified], count: int | None, linked: bool
     ) -> Ranking:
-        """Return the `count` best images, or all, where verified ones ask, too.
+        """Return the `count` best images, or all, after query expansion with verified ones.
 
-        linked  whether the neighbours of images count
+        linked  whether database-side augmentation follows
         """
 
     def scores(self, verified: Sequence[Verified]) -> list[float]:
-        """Return the scores of verified images before verification."""
+        """Return the scores that verified images had before verification."""
 
 
 class Backend(Protocol):
-    """What answers the queries on an index."""
+    """Answers the queries on an index."""
 
     def most_postings(self, index: Index) -> int:
-        """Return how many postings a query looks at."""
+        """Return how many postings a query reads at most."""
 
     def ask(self, index: Index, query: WordQuery, options: SearchOptions) -> Question:
         """Ask the index a query."""
@@ -70,7 +70,7 @@ class LocalBackend:
 
 
 class LocalQuestion:
-    """One query on an index whose postings are all here; see `Question`.
+    """One query on an index whose postings are all local; see `Question`.
 
     all_scores  float32 [images]: every image's score before verification
     """
@@ -122,7 +122,7 @@ def rank_images(index: Index, scores: Floats, count: int | None = None) -> Ranki
 
 
 def limit_postings(words: Words, index: Index, most: int) -> Words:
-    """Leave out the further words of every feature, where their lists hold more than `most`."""
+    """Drop every feature's farthest words until the lists hold at most `most`; keep the nearest."""
     looked_at = np.zeros(words.ids.shape[1], np.int64)
     for segment in index.segments:
         lengths = np.append(np.diff(segment.offsets), 0)

@@ -26,8 +26,7 @@ from bovw.vocab import Vocabulary
 class Found(NamedTuple):
     """The answer to a query.
 
-    missing  shards, by their folders' names, that have not answered; none where all of the index
-             is here
+    missing  folder names of shards that have not answered; empty for a local index
     """
 
     hits: list[Hit]
@@ -56,7 +55,7 @@ class Searcher:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The index's own vocabulary; raises FormatError where it is not the one indexed with."""
+        """The index's vocabulary; raises FormatError if the index was made with another."""
         try:
             vocabulary = Vocabulary.load(self.index.vocabulary_folder)
         except NewerFormatError:
@@ -64,12 +63,12 @@ class Searcher:
         except FormatError as error:
             raise FormatError(
                 f"the vocabulary of the index in {self.index.folder} is missing or damaged: "
-                "`bovw index` restores it where --vocab gives the one it was made with"
+                "restore it with `bovw index` and --vocab, giving the one the index was made with"
             ) from error
         if vocabulary.fingerprint != self.index.meta["fingerprint"]:
             raise FormatError(
                 f"{self.index.vocabulary_folder} is not the vocabulary the index was made with: "
-                "`bovw index` restores it where --vocab gives that one"
+                "restore it with `bovw index` and --vocab, giving that one"
             )
         return vocabulary
 
@@ -81,7 +80,7 @@ class Searcher:
 
     @property
     def feature_options(self) -> FeatureOptions:
-        """How queries are described: as the images were, but with no fewer features than usual.
+        """The options for queries: those of the images, but with no fewer features than usual.
 
         Dropping features keeps the index small. Queries are not stored, so they keep all of theirs.
         """
@@ -91,7 +90,7 @@ class Searcher:
 
     @property
     def expands(self) -> bool:
-        """Whether verified images ask, too."""
+        """Whether queries are expanded."""
         most = self.backend.most_postings(self.index)
         return bool(self.options.expand) and self.index.features <= most
 
@@ -101,9 +100,9 @@ class Searcher:
         """Return the `topk` images most likely to show what `image` shows; None for all.
 
         image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
-        region  the part of it that is meant: left, top, right, bottom in pixels
+        region  the part of it to search for: left, top, right, bottom in pixels
 
-        Raises ImageError where the image cannot be used, QueryError where the region lies outside
+        Raises ImageError if the image cannot be used, QueryError if the region lies outside
         of it or holds no features.
         """
         source = Path(image) if isinstance(image, str) else image
@@ -113,7 +112,7 @@ class Searcher:
     def search_features(
         self, features: Features, region: Box, topk: int | None = None
     ) -> list[Hit]:
-        """Return the `topk` best for features as `describe_query` returns them; None for all."""
+        """Return the `topk` best images for features from `describe_query`; None for all."""
         return self.find(features, region, topk).hits
 
     def find(self, features: Features, region: Box, topk: int | None = None) -> Found:
@@ -133,10 +132,9 @@ class Searcher:
         return Found(hits[:topk], sorted(question.missing))
 
     def compare(self, features: Features, region: Box, images: Sequence[int]) -> list[Verified]:
-        """Return how images, by their numbers, agree with a query: those that are confirmed.
+        """Verify images, given by their numbers, against a query; return the confirmed ones.
 
-        A search confirms the same ones of its candidates. An image that is none of them takes as
-        much evidence as the last.
+        A search decides the same for its candidates. Any other image ranks after the last of them.
         """
         query = self.word_query(features, region)
         ranking = self.backend.ask(self.index, query, self.options).rank(self.options.rerank)
@@ -148,9 +146,11 @@ class Searcher:
         return [one for one in verified if one.confirmed]
 
     def word_query(self, features: Features, region: Box) -> WordQuery:
-        """Give a query's features their words; raises QueryError where there are no features."""
+        """Give a query's features their words; raises QueryError if there are no features."""
         if not len(features):
-            raise QueryError("the query has no features: give a larger or a less uniform part")
+            raise QueryError(
+                "the query has no features: give a larger or less uniform picture or region"
+            )
         # Several words for TF-IDF, too: the wider search finds the nearest more surely.
         words = self.vocabulary.assign(features, self.options.words, available_threads())
         most = self.backend.most_postings(self.index)
@@ -161,7 +161,7 @@ class Searcher:
     ) -> list[Hit]:
         """Put verified images first, by their evidence times their `scores`, then the rest.
 
-        The best of the ranking's scores is added to theirs, so that all scores fall with rank.
+        The best of the ranking's scores is added to theirs, so all scores fall with rank.
         """
         best = float(ranking.scores.max(initial=0))
         combined = [best + v.evidence.weight * s for v, s in zip(verified, scores, strict=True)]
