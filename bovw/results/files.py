@@ -1,4 +1,4 @@
-"""Files that a user asks for by name, written whole or not at all."""
+"""Writes the files that a user names, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bovw.errors import BovwError, UsageError
 
 
 def check_output(path: Path, *suffixes: str) -> None:
-    """Refuse a file that could not be written in the end, before the work is done.
+    """Refuse an output file that cannot be written, before the work is done.
 
-    Raises UsageError where its suffix is none of these, which keeps a photograph that is given by
-    mistake from being overwritten; BovwError where it is a folder or lies in none.
+    Raises UsageError for any other suffix, so that no photograph is overwritten by mistake, and
+    BovwError if `path` is a folder or its folder does not exist.
     """
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path} is not called {' or '.join(suffixes)}: give such a name")
+        raise UsageError(f"{path} does not end in {' or '.join(suffixes)}: give such a name")
     if path.is_dir():
         raise BovwError(f"{path} is a folder: give the name of a file in it")
     if not path.parent.is_dir():
@@ -23,7 +23,7 @@ def check_output(path: Path, *suffixes: str) -> None:
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Write a file aside and rename it; raises BovwError where the disk fails."""
+    """Write a temporary file and rename it; raises BovwError if the disk fails."""
     aside = path.with_name(f".bovw-{os.getpid()}.part")
     try:
         aside.write_bytes(content)

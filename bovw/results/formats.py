@@ -23,31 +23,31 @@ class Answer:
 
 
 def printable(name: str) -> str:
-    """Return `name` as it is, or quoted as in JSON where control characters would break a line."""
+    """Return `name`, quoted as in JSON if its control characters would break a line."""
     return name if name.isprintable() or not _has_control(name) else json.dumps(name)
 
 
 def as_table(answers: Sequence[Answer]) -> str:
-    """Aligned columns for people; a heading for each query."""
+    """Write aligned columns for people, with a heading for each query."""
     return "\n".join(_table(answer) for answer in answers)
 
 
 def as_json(answers: Sequence[Answer]) -> str:
-    """One JSON array, an object a query: {"query", "hits": [...]}."""
+    """Write one JSON array with an object per query: {"query", "hits": [...]}."""
     content = [{"query": a.query, "hits": [_record(hit) for hit in a.hits]} for a in answers]
     return json.dumps(content, indent=1) + "\n"
 
 
 def as_jsonl(answers: Sequence[Answer]) -> str:
-    """One JSON object a line and hit."""
+    """Write one JSON object per hit, each on a line."""
     records = ({"query": a.query, **_record(hit)} for a in answers for hit in a.hits)
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def as_csv(answers: Sequence[Answer]) -> str:
-    """One row a hit, with the corners of the box; empty where not verified."""
+    """Write one row per hit, with the corners of the box; empty if not verified."""
     out = io.StringIO()
-    # Quoted all, because a bare carriage return in a name would end the row for its reader.
+    # Every text is quoted, because a bare carriage return in a name would end the row.
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     corners = [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
     cells = [f"h{row}{column}" for row in range(1, 4) for column in range(1, 4)]
@@ -62,7 +62,7 @@ def as_csv(answers: Sequence[Answer]) -> str:
 
 
 def as_paths(answers: Sequence[Answer]) -> str:
-    """One absolute path a line; those with control characters are quoted as in JSON."""
+    """Write one absolute path per line; those with control characters are quoted as in JSON."""
     return "".join(f"{printable(hit.path)}\n" for answer in answers for hit in answer.hits)
 
 
@@ -82,7 +82,7 @@ class Writer(Protocol):
         """Return the whole text."""
 
 
-# How the command line calls them.
+# By their names on the command line.
 WRITERS: dict[str, Writer] = {
     "table": as_table,
     "json": as_json,
