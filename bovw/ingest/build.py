@@ -46,8 +46,8 @@ from bovw.ingest.worker import (
 from bovw.options import FeatureOptions
 from bovw.vocab import Vocabulary
 
-# Segments that each worker writes at least, so that none is long alone with the last one; but none
-# of fewer images, unless they are all.
+# Least segments per worker, so none works alone for long at the end, and least images per segment.
+# The latter wins if there are too few images for both.
 CHUNKS, LEAST = 4, 10
 
 MayVanish = Callable[[ImageRow], bool]
@@ -62,17 +62,17 @@ def build_index(
     may_vanish: MayVanish = lambda row: True,
     on_changes: OnChanges = lambda changes: None,
 ) -> Index:
-    """Make an index hold images as `find_images` lists them; one in `folder` is updated.
+    """Index images as `find_images` lists them; an index in `folder` is updated.
 
     recipe      what the index is made with
-    run         how the images are read. The workers of a cluster write segments into `folder`,
-                which they have to see at the same place, as they do the images
-    may_vanish  tells of an image in the index, which is not among `images`, whether to remove it
-    on_changes  hears what will be done, of every shard
+    run         how the images are read. A cluster's workers write segments into `folder`. They must
+                see it and the images at the same paths
+    may_vanish  tells whether to remove an indexed image that is not among `images`
+    on_changes  hears of every shard's changes, before they are made
 
-    Commits every `run.options.batch` images, so that what is done is not lost if the run is. Raises
-    FormatError where the index was made with another vocabulary or other features, BovwError where
-    not one image can be used.
+    Commits every `run.options.batch` images, so an interrupted run loses little. Raises FormatError
+    if the index was made with another vocabulary or other features, BovwError if no image can be
+    used.
     """
     folder = Path(folder)
     parts = _parts(folder, recipe.shards)
@@ -97,7 +97,7 @@ def build_index(
 
 
 def _parts(folder: Path, shards: int | None) -> list[Path]:
-    """Return the folders of an index's shards; raises FormatError where it has not so many."""
+    """Return the folders of an index's shards; raises FormatError if their number differs."""
     parts = parts_of(folder)
     fresh = not read_manifest(folder) and not read_meta(folder)
     if fresh:
@@ -106,7 +106,7 @@ def _parts(folder: Path, shards: int | None) -> list[Path]:
     if shards and (shards != len(parts) or not read_manifest(folder)):
         raise FormatError(
             f"{folder} has {len(parts)} shards and not {shards}: leave --shards out, or make "
-            f"another with `bovw shard {folder} --into {shards} FOLDER`"
+            f"another index with `bovw shard {folder} --into {shards} FOLDER`"
         )
     return parts
 
@@ -114,12 +114,12 @@ def _parts(folder: Path, shards: int | None) -> list[Path]:
 def _complete(
     recipe: Recipe, images: Sequence[ImageFile], parts: Sequence[Path], run: Run
 ) -> tuple[Recipe, dict[str, Described]]:
-    """Fill in what a recipe leaves open; return it with the images that were described for that."""
+    """Complete a recipe; return it with the images that were described to train its vocabulary."""
     made = [part for part in parts if read_meta(part)]
     known: dict[str, Described] = {}
     if made and len(made) == len(parts):
         return recipe, known
-    if made:  # the rest of an interrupted first build
+    if made:  # left by an interrupted first build
         index = Index.open(made[0])
         features = recipe.features or FeatureOptions.of(index.meta["options"])
         vocabulary = recipe.vocabulary or Vocabulary.load(index.vocabulary_folder)
@@ -137,20 +137,20 @@ def _open(part: Path, recipe: Recipe) -> IndexWriter:
     if read_meta(part):
         return IndexWriter.open(part)
     vocabulary = recipe.vocabulary
-    assert vocabulary and recipe.features, "what a new index is made with is known"
+    assert vocabulary and recipe.features, "the recipe of a new index is complete"
     words, bits = len(vocabulary.words), vocabulary.bits
     return IndexWriter.create(part, words, bits, vocabulary.fingerprint, asdict(recipe.features))
 
 
 def _refuse_empty(writer: IndexWriter) -> None:
-    """Raise BovwError where not one image can be used, and leave nothing of a new index."""
+    """Raise BovwError if no image can be used, and remove a new index."""
     if not any(row.status == "ok" for row in writer.rows.values()):
         writer.abandon()
         raise BovwError("none of these images can be used: nothing was indexed")
 
 
 def _check_made_with(writer: IndexWriter, recipe: Recipe) -> None:
-    """Raise FormatError where an index was made with another vocabulary or other features."""
+    """Raise FormatError if an index was made with another vocabulary or other features."""
     advice = "leave it out, or give another folder to index into"
     if recipe.vocabulary and recipe.vocabulary.fingerprint != writer.meta["fingerprint"]:
         raise FormatError(f"{writer.folder} was made with another vocabulary: {advice}")
@@ -167,7 +167,7 @@ def _check_made_with(writer: IndexWriter, recipe: Recipe) -> None:
 def _train(
     images: Sequence[ImageFile], features: FeatureOptions, recipe: Recipe, run: Run
 ) -> tuple[dict[str, Described], Vocabulary]:
-    """Train a vocabulary that fits the images; return it with those that it was trained on."""
+    """Train a vocabulary that fits the images; return it with the images described for it."""
     known = sample(images, features, recipe.training, run)
     if not any(one.features for one in known.values()):
         for one in known.values():
@@ -176,7 +176,7 @@ def _train(
 
 
 def _apply(writer: IndexWriter, changes: ChangeSet, known: dict[str, Described], run: Run) -> None:
-    """Do what changed, all but the last batch of it committed."""
+    """Apply changes; the caller commits the last batch."""
     for name in changes.removed:
         writer.remove(name)
     for name, row in changes.moved.items():
@@ -190,7 +190,7 @@ def _apply(writer: IndexWriter, changes: ChangeSet, known: dict[str, Described],
 def _read(
     writer: IndexWriter, images: Sequence[ImageFile], known: dict[str, Described], run: Run
 ) -> None:
-    """Add images, all but the last of them committed; `known` ones are not described again."""
+    """Add images; the caller commits the last batch. `known` ones are not described again."""
     items = (known.pop(image.name, image) for image in images)
     encode_one = partial(
         encode,
@@ -211,9 +211,9 @@ def _read(
 
 
 def _read_on(workers: Workers, writer: IndexWriter, images: Sequence[ImageFile], run: Run) -> None:
-    """Add images, all but the last of them committed, in segments that workers write."""
+    """Add images in segments that workers write; the caller commits the last batch."""
     folder = writer.folder.absolute()
-    for left in folder.glob(f"{INCOMING}*"):  # by a run that was killed
+    for left in folder.glob(f"{INCOMING}*"):  # by a killed run
         shutil.rmtree(left, ignore_errors=True)
     with TemporaryDirectory(prefix=INCOMING, dir=folder) as incoming:
         config = WorkerConfig(
@@ -238,7 +238,7 @@ def _read_on(workers: Workers, writer: IndexWriter, images: Sequence[ImageFile],
 
 
 def _adopt(writer: IndexWriter, result: SegmentResult) -> list[ImageRow]:
-    """Make what a worker has read part of the index; return the rows."""
+    """Add a worker's result to the index; return the rows."""
     if result.segment:
         writer.adopt(result.segment, result.usable)
     for row in result.skipped:
@@ -247,7 +247,7 @@ def _adopt(writer: IndexWriter, result: SegmentResult) -> list[ImageRow]:
 
 
 def _save_copy(vocabulary: Vocabulary, writer: IndexWriter) -> bool:
-    """Save an index's copy of its vocabulary, unless it is there and whole; tell whether it was."""
+    """Save the index's copy of its vocabulary if missing or damaged; return whether it was."""
     files = vocabulary_files(writer.meta)
     if files and not damaged_among(writer.folder, files):
         return False

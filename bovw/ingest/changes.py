@@ -1,4 +1,4 @@
-"""What an update of an index has to do: which images are new, changed, moved, gone or as before."""
+"""The changes of an update: images that are new, changed, retried, moved, removed or the same."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bovw.index import ImageRow
 
 @dataclass
 class ChangeSet:
-    """Images by what is to be done about them.
+    """The images of an update, by kind of change.
 
     new      to be read, because the index does not have them
-    changed  to be read again, because their content may be another, or the index's damaged
+    changed  to be read again, because their content may differ
     retried  to be read again, because they were skipped
-    moved    rows with new names, folders or times, by their old names: the content is the same
+    moved    rows with new names, folders or times, by their old names; the content is the same
     removed  names of images that are gone
-    same     how many need not even be opened
+    same     number of images that need not be opened
     """
 
     new: list[ImageFile] = field(default_factory=list)
@@ -37,7 +37,7 @@ class ChangeSet:
         return sorted([*self.new, *self.changed, *self.retried], key=lambda image: image.name)
 
     def steps(self) -> Iterator[tuple[str, str]]:
-        """Yield what is to be done and to which image, by kind."""
+        """Yield each change's kind and image, by kind."""
         for kind in ("new", "changed", "retried"):
             yield from ((kind, image.name) for image in getattr(self, kind))
         for old, row in self.moved.items():
@@ -50,10 +50,10 @@ class ChangeSet:
         counted = self.counts()
         same = counted.pop("same")
         told = [f"{count:,} {kind}" for kind, count in counted.items() if count]
-        return ", ".join(told + [f"{same:,} as before"] * bool(same)) or "no images"
+        return ", ".join(told + [f"{same:,} unchanged"] * bool(same)) or "no images"
 
     def counts(self) -> dict[str, int]:
-        """Return how many images there are of each kind, without those that only look touched."""
+        """Return how many images there are of each kind; moved ones of the same name are `same`."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         renamed = sum(old != row.name for old, row in self.moved.items())
         sizes = {k: v if isinstance(v, int) else len(v) for k, v in found.items()}
@@ -66,14 +66,14 @@ def find_changes(
     may_vanish: Callable[[ImageRow], bool] = lambda row: True,
     retry: bool = False,
 ) -> ChangeSet:
-    """Compare what an index has with what there is.
+    """Compare an index's rows with the images on disk.
 
     rows        the index's, by name
-    may_vanish  tells of an image that is not among `images` whether it is gone
-    retry       whether images that were skipped are tried again though they have not changed
+    may_vanish  tells whether an image that is not among `images` is gone
+    retry       whether to retry skipped images that have not changed
 
-    A file of the same size and time of change is taken to be the same and is not opened; one of the
-    same size is compared by its SHA-256. Raises UsageError where a name stands for two images.
+    A file of the same size and mtime is unchanged and not opened. A file of only the same size is
+    compared by its SHA-256. Raises UsageError if a name stands for two images.
     """
     plan = ChangeSet()
     found = {image.name for image in images}
@@ -85,15 +85,15 @@ def find_changes(
 
 
 def below(folders: Sequence[Path]) -> Callable[[ImageRow], bool]:
-    """Tell of images whether they were found in one of the folders."""
+    """Return a test whether an image was found in one of the folders."""
     roots = {str(folder.absolute()).rstrip(os.sep) + os.sep for folder in folders}
     return lambda row: row.folder in roots
 
 
 def name_files(paths: Sequence[Path], rows: Iterable[ImageRow]) -> list[ImageFile]:
-    """Name files by their path below a folder that is indexed, or else by their own name.
+    """Name files by their path below an indexed folder, or else by their own name.
 
-    Raises UsageError where two of them would have one name.
+    Raises UsageError if two of them would have the same name.
     """
     folders = sorted({Path(row.folder) for row in rows}, key=lambda folder: -len(folder.parts))
     named: dict[str, ImageFile] = {}
@@ -134,7 +134,7 @@ def _place(
 
 
 def _is_another(old: Path, new: Path) -> bool:
-    """Tell whether an image is still where it was, and so is not the one found now."""
+    """Tell whether the old file still exists and is not the new one."""
     try:
         return not old.samefile(new)
     except OSError:
@@ -142,7 +142,7 @@ def _is_another(old: Path, new: Path) -> bool:
 
 
 def _same_content(path: Path, size: int | None, rows: Iterable[ImageRow]) -> ImageRow | None:
-    """Return one of the rows that has the content of a file, if there is any."""
+    """Return a row with the content of a file; None if there is none."""
     alike = [row for row in rows if row.sha256 and row.size == size]
     digest = _digest(path) if alike else None
     return next((row for row in alike if row.sha256 == digest), None)

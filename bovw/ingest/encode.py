@@ -1,4 +1,4 @@
-"""Turns one image into what an index takes of it: read, described, and given its words."""
+"""Reads and describes one image, and finds the visual words of its features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bovw.vocab import Vocabulary
 
 @dataclass(frozen=True)
 class Described:
-    """One image on its way into an index: its catalog row, and its features unless skipped."""
+    """One described image: its catalog row, and its features unless skipped."""
 
     row: ImageRow
     features: Features | None
@@ -58,12 +58,12 @@ def skipped_row(failure: Failure[ImageFile | Described]) -> Described:
 def encode(
     item: ImageFile | Described, options: FeatureOptions, vocabulary: Path
 ) -> tuple[Described, Words | None]:
-    """Describe an image unless that is done, and find one word a feature."""
+    """Describe an image unless that is done, and find one word per feature."""
     one = item if isinstance(item, Described) else describe_file(item, options)
     if not one.features:
         return one, None
     words = _loaded(vocabulary).assign(one.features)
-    # Descriptors are large, and nobody asks for them from here on.
+    # Descriptors are large and no longer needed.
     return replace(
         one, features=replace(one.features, descriptors=one.features.descriptors[:0])
     ), words
@@ -71,5 +71,5 @@ def encode(
 
 @lru_cache(maxsize=1)
 def _loaded(folder: Path) -> Vocabulary:
-    """Load a vocabulary once a process."""
+    """Load a vocabulary once per process."""
     return Vocabulary.load(folder)

@@ -1,4 +1,4 @@
-"""Joins the stages for a graph: every indexed image asks for all others."""
+"""Joins the stages for a graph: searches the index with every indexed image."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from bovw.verification import Verified
 
 @dataclass(frozen=True)
 class Compared:
-    """One image beside all others.
+    """One image compared with all others.
 
     neighbours       their names and the evidence for them, best first
-    features, words  what to keep of the image, where that was asked for
+    features, words  to keep of the image; None to leave them as they are
     """
 
     neighbours: list[tuple[str, float]]
@@ -38,14 +38,14 @@ class Compared:
 def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Graph:
     """Find the confirmed neighbours of every indexed image, and keep them in the index.
 
-    The images are read again: looking for each feature in several words finds more neighbours than
-    the one word that the index keeps of it. Nobody else can write to the index meanwhile.
+    The images are read again: several words per feature find more neighbours than the one word in
+    the index. Other writers are locked out meanwhile.
 
-    run   how they are read; `on_skip` hears of each image that cannot be read any more
-    keep  features to keep of each image: those that confirmed a neighbour before others (Turcot
-          and Lowe, "Better matching with fewer features", ICCV workshops 2009); None for all
+    run   how they are read; `on_skip` hears of each image that can no longer be read
+    keep  features to keep of each image, those that confirmed a neighbour first (Turcot and Lowe,
+          "Better matching with fewer features", ICCV workshops 2009); None for all
 
-    Raises FormatError where there is no index.
+    Raises FormatError if there is no index.
     """
     with edit_index(folder) as writers:
         index = Index.open(folder)
@@ -81,7 +81,7 @@ def _graph_of(found: dict[str, list[tuple[str, float]]], names: Sequence[str]) -
 
 
 def _compare(folder: Path, keep: int | None, image: int) -> Compared | ImageError:
-    """Find the images that geometry confirms to show what an indexed one shows."""
+    """Find the confirmed neighbours of an indexed image."""
     cv2.setNumThreads(1)
     searcher = _searcher(folder)
     index, options = searcher.index, searcher.feature_options
@@ -109,9 +109,9 @@ def choose_features(
     confirmed: Sequence[Verified],
     keep: int,
 ) -> npt.NDArray[np.intp]:
-    """Return the rows of `keep` features, or of all where there are no more, ascending.
+    """Return the rows of at most `keep` features, ascending.
 
-    Those that are inliers of most confirmed images come first, then the others in `order`.
+    Inliers of the most confirmed images are kept first, then the others in `order`.
     """
     inliers = np.zeros(len(features), np.int64)
     for one in confirmed:
@@ -123,5 +123,5 @@ def choose_features(
 
 @lru_cache(maxsize=1)
 def _searcher(folder: Path) -> Searcher:
-    """Open an index once a process."""
+    """Open an index once per process."""
     return Searcher(Index.open(folder))

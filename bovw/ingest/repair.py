@@ -1,4 +1,4 @@
-"""What can be done for an index that is not whole."""
+"""Repairs a damaged index."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bovw.vocab import Vocabulary
 
 
 def repair_index(folder: Path) -> list[str]:
-    """Take damaged segments out of an index, and make again what follows from the others.
+    """Remove damaged segments from an index, and rewrite what follows from the others.
 
-    Returns the names of the images that were in them: indexing their folder reads them again.
-    Raises FormatError where the catalog or the words are damaged, which nothing can replace.
+    Returns the names of the images that were in them; indexing their folder reads them again.
+    Raises FormatError if the catalog or the words are damaged, because nothing can replace these.
     """
     lost: list[str] = []
     with edit_index(folder) as writers:
         for writer in writers:
-            # Fails where the words are damaged; the rest of a vocabulary is made again of them.
+            # Fails if the words are damaged. The rest of a vocabulary is recomputed from them.
             Vocabulary.load(writer.vocabulary_folder).save(writer.vocabulary_folder)
             lost += [name for id in writer.damaged_segments() for name in writer.discard(id)]
             writer.commit(anew=True)

@@ -1,4 +1,4 @@
-"""How a long run over images is done, and what an index is made with."""
+"""The settings of a long run over images, and the recipe of an index."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bovw.vocab import Vocabulary
 
 @dataclass(frozen=True)
 class Run:
-    """How images are read, and who hears of it.
+    """The settings and callbacks of a run that reads images.
 
     jobs      processes on this machine; None for as many as it has processors
-    progress  shows how far a stage is
+    progress  shows a stage's progress
     on_skip   hears of each image that cannot be used, and why
     options   batches and time limits
-    workers   of a cluster, which then read the images in place of this machine's processes
+    workers   of a cluster, which read the images instead of this machine's processes
     """
 
     jobs: int | None = None
@@ -42,13 +42,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an index is made with; None stands for what the index in the folder has already.
+    """The vocabulary and options of an index; None for those of an existing index.
 
     vocabulary  for a new index, None trains one of a fitting size on the same images
     features    for a new index, None stands for the defaults
     training    how a vocabulary is trained
-    shards      how many parts a new index has, each with the images whose names fall to it; None
-                for an index of one folder
+    shards      number of shards of a new index; None for an index of one folder
     """
 
     vocabulary: Vocabulary | None = None

@@ -1,4 +1,4 @@
-"""Joins the stages for a vocabulary: images are described until there is enough to train on."""
+"""Joins the stages for a vocabulary: describes images until there are enough to train on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sample(
 ) -> dict[str, Described]:
     """Describe images in random order until there are `options.max_descriptors` features, by name.
 
-    Skipped ones are among them, also those that took too long.
+    Skipped images are included, also those that took too long.
     """
     order = np.random.default_rng(options.seed).permutation(len(images))
     shuffled = [images[i] for i in order]
@@ -59,7 +59,7 @@ def train_on(
 
     fit  lower the number of words to the largest power of two with FITTING descriptors for each
 
-    Raises BovwError where there is not one descriptor.
+    Raises BovwError if there are no descriptors.
     """
     usable = sorted((d for d in described if d.features), key=lambda d: d.row.name)
     features = [d.features for d in usable if d.features]
@@ -79,8 +79,8 @@ def train_on(
 def training_bytes(options: VocabularyOptions) -> int:
     """Return about how much memory training takes.
 
-    A descriptor has 128 bytes, twice while they are gathered, its place and word, and its share of
-    a cell's working copy; a word has its centre, its sum and its place in a cell.
+    A descriptor takes 128 bytes, twice while gathered, its place and word, and its share of a
+    cell's working copy. A word takes its centre, its sum and its place in a cell.
     """
     return 600 * options.max_descriptors + 3500 * options.words
 
@@ -93,7 +93,7 @@ def build_vocabulary(
 ) -> Vocabulary:
     """Train a vocabulary on images as `find_images` lists them.
 
-    Raises BovwError where not one of them has features.
+    Raises BovwError if none of them has features.
     """
     described = sample(images, features, options, run)
     for one in described.values():

@@ -19,7 +19,7 @@ from bovw.ingest.encode import Described, describe_file, encode, skipped_row
 from bovw.options import FeatureOptions
 from bovw.records import Words
 
-# Most images of a segment that a worker writes at a time.
+# Most images in a segment that a worker writes.
 CHUNK = 50
 
 
@@ -27,7 +27,7 @@ CHUNK = 50
 class SegmentResult:
     """Images that were read: a segment of those that can be used, and rows of all.
 
-    segment  None where not one can be used
+    segment  None if no image can be used
     usable   rows in the segment's order
     skipped  rows of the others
     """
@@ -39,7 +39,7 @@ class SegmentResult:
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What a worker is asked to work with.
+    """The settings of a worker.
 
     vocabulary, incoming  folders on a file system that all workers see
     limit                 seconds that one image may take
@@ -54,7 +54,7 @@ class WorkerConfig:
 
 
 def write_segment(config: WorkerConfig, images: Sequence[ImageFile]) -> SegmentResult:
-    """Read images and write a segment of them; one that crashes or hangs is skipped alone."""
+    """Read images and write a segment of them; only an image that crashes or hangs is skipped."""
     pool = _encoders(config.options, config.vocabulary, config.limit)
     builder = SegmentBuilder(config.words, config.bits)
     usable, skipped = [], []
@@ -69,7 +69,7 @@ def write_segment(config: WorkerConfig, images: Sequence[ImageFile]) -> SegmentR
     if not usable:
         return SegmentResult(None, usable, skipped)
     segment = builder.segment()
-    # Never the name of one that a lost worker began.
+    # A new name, never one that a lost worker began.
     folder = config.incoming / uuid.uuid4().hex
     return SegmentResult(StoredSegment(folder, segment.save(folder), len(segment)), usable, skipped)
 
@@ -77,26 +77,26 @@ def write_segment(config: WorkerConfig, images: Sequence[ImageFile]) -> SegmentR
 def describe_images(
     options: FeatureOptions, limit: float, images: Sequence[ImageFile]
 ) -> list[Described]:
-    """Describe images; one that crashes or hangs is skipped alone."""
+    """Describe images; only an image that crashes or hangs is skipped."""
     pool = _describers(options, limit)
     answers = (pool.run(image) for image in images)
     return [skipped_row(answer) if isinstance(answer, Failure) else answer for answer in answers]
 
 
 def check_handshakes(answers: Sequence[tuple[str, str, bool]], folder: Path) -> None:
-    """Raise BovwError unless all that `handshake` returned elsewhere is as it is here."""
+    """Raise BovwError unless every worker's `handshake` fits this machine's."""
     own = handshake(folder)
     for answer in answers:
         for name, theirs, ours in zip(("bovw", "Python"), answer, own, strict=False):
             if theirs != ours:
                 raise BovwError(
-                    f"a worker has {name} {theirs} where this machine has {ours}: install the same "
-                    "on all"
+                    f"a worker has {name} {theirs}, but this machine has {ours}: install the same "
+                    "version on all"
                 )
         if not answer[2]:
             raise BovwError(
-                f"a worker does not see {folder}: put the index on a file system that all machines "
-                "have at the same place, the images, too"
+                f"a worker does not see {folder}: put the index and the images on a file system "
+                "that all machines have at the same path"
             )
 
 
@@ -109,7 +109,7 @@ def handshake(folder: Path) -> tuple[str, str, bool]:
 def _encoders(
     options: FeatureOptions, vocabulary: Path, limit: float
 ) -> IsolatedPool[ImageFile | Described, tuple[Described, Words | None]]:
-    """Keep a process between tasks, which has read the vocabulary; it ends with this one."""
+    """Keep a process with the vocabulary between tasks; it ends with this process."""
     _allow_children()
     return IsolatedPool(partial(encode, options=options, vocabulary=vocabulary), 1, limit)
 
@@ -123,6 +123,6 @@ def _describers(options: FeatureOptions, limit: float) -> IsolatedPool[ImageFile
 def _allow_children() -> None:
     """Let this process have children, which Python denies to daemons such as Dask's workers.
 
-    It is meant to leave nothing behind, and the pool ends by itself when its pipe closes.
+    Python does so to leave no children behind. The pool's children end when its pipe closes.
     """
     current_process().daemon = False
