@@ -42,9 +42,8 @@ import json, os, sys, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from pathlib import Path
 import numpy as np
-from bovw.features.sift import describe_query
-from bovw.index import Index, IndexWriter
-from bovw.search.searcher import Searcher
+from bovw.index import Index
+from bovw.search import Searcher, describe_query
 start = time.perf_counter()
 index = Index.open(sys.argv[1])
 opened = time.perf_counter() - start

@@ -105,7 +105,7 @@ def prepare(index: Path, image: Path, stage: str) -> tuple[Callable[[], object],
         question = LocalQuestion(searcher.index, query, options)
         images = question.rank(options.rerank).images
         return lambda: question.verify(images), len(images)
-    lists = sum(np.append(np.diff(segment.offsets), 0) for segment in segments)
+    lists = np.sum([np.append(np.diff(segment.offsets), 0) for segment in segments], axis=0)
     walked = {"tfidf": np.unique(words.ids[:, 0]), "hamming": words.ids}
     postings = int(lists[walked.get(stage, np.unique(words.ids))].sum())
     score = SCORINGS[stage]

@@ -41,8 +41,9 @@ def done(name):
     lap = now
 from pathlib import Path
 import bovw.cli
-from bovw.search import LocalQuestion, Searcher, describe_query
 from bovw.index import Index
+from bovw.search import LocalQuestion, Searcher, describe_query, rank_images
+from bovw.search.expansion import expand
 from bovw.results.formats import WRITERS, Answer
 done("imports")
 searcher = Searcher(Index.open(sys.argv[1]))
@@ -61,8 +62,10 @@ for image in sys.argv[2:]:
     confirmed = [one for one in verified if one.confirmed]
     done("verify")
     best = verified[: searcher.options.expand]
-    ranking = question.rank_expanded(best, 20 + len(confirmed), False)
+    segments = searcher.index.segments
+    scores = expand(question.all_scores, best, region, segments, question._score)
     done("expand")
+    ranking = rank_images(searcher.index, scores, 20 + len(confirmed))
     hits = searcher._hits(ranking, question.scores(confirmed), confirmed, region)[:20]
     WRITERS["table"]([Answer(image, hits)])
     done("answer")

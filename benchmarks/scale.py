@@ -20,7 +20,7 @@ import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,21 @@ RESULTS = HERE / "results"
 MEASURED = ("growth", "growth_full")
 # What a query does on every node.
 SPREAD = ("scoring", "verification", "expansion")
+# For each query, how many features it has, and how long their lists are, in mean lengths of a list.
+Queries = list[tuple[int, float]]
+
+
+class Nodes(NamedTuple):
+    """The nodes that share a collection.
+
+    straggling  how much their speeds differ: the sigma of the lognormal draw
+    lost        how many of them are lost, 0 or 1: a replica does that work beside its own
+    """
+
+    images: int
+    count: int
+    straggling: float = 0.0
+    lost: int = 0
 
 
 def main() -> None:
@@ -102,7 +117,7 @@ def validated(growth: dict[str, Any], lists: dict[str, Any]) -> list[dict[str, f
     rows = []
     for size in growth["sizes"]:
         images = size["images"]
-        asked = answered(costs, images, 1, lists["queries"], rng)
+        asked = answered(costs, lists["queries"], Nodes(images, 1), rng)
         writing = images * (costs.features * costs.write + costs.commit)
         rows.append(
             {
@@ -120,14 +135,14 @@ def validated(growth: dict[str, Any], lists: dict[str, Any]) -> list[dict[str, f
 
 
 def simulate(
-    costs: Costs, images: int, queries: list[tuple[int, float]], rng: np.random.Generator
+    costs: Costs, images: int, queries: Queries, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Return what a collection of a size takes."""
     nodes = enough_nodes(costs, images, MEMORY)
     spread = {
         str(straggling): {
-            "whole": answered(costs, images, nodes, queries, rng, straggling),
-            "one node lost": answered(costs, images, nodes, queries, rng, straggling, lost=1)
+            "whole": answered(costs, queries, Nodes(images, nodes, straggling), rng),
+            "one node lost": answered(costs, queries, Nodes(images, nodes, straggling, 1), rng)
             if nodes > 1
             else None,
             "hours": {
@@ -140,35 +155,26 @@ def simulate(
     return {
         "images": images,
         "bytes": disk(costs, images),
-        "one core": answered(costs, images, 1, queries, rng),
+        "one core": answered(costs, queries, Nodes(images, 1), rng),
         "nodes": nodes,
         "spread": spread,
     }
 
 
 def answered(
-    costs: Costs,
-    images: int,
-    nodes: int,
-    queries: list[tuple[int, float]],
-    rng: np.random.Generator,
-    straggling: float = 0.0,
-    lost: int = 0,
+    costs: Costs, queries: Queries, nodes: Nodes, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return p50 and p95 of the seconds of a query, and the mean number of its words.
-
-    queries  their features, and the mean length of the lists of these, in mean lengths
-    lost     how many nodes are lost, 0 or 1, whose work a replica does beside its own
-    """
+    """Return p50 and p95 of the seconds of a query, and the mean number of its words."""
     each = [replace(costs, asked=asked, skew=long) for asked, long in queries]
-    found = [query(one, images, nodes, straggling=0.0) for one in each]
+    found = [query(one, nodes.images, nodes.count, straggling=0.0) for one in each]
     drawn = rng.integers(len(found), size=QUERIES)
     seconds = np.zeros(QUERIES)
     for part in found[0].parts:
         work = np.array([one.parts[part] for one in found])[drawn]
         if part in SPREAD:
-            burdened = (1 + lost) * slowest(1, straggling, rng)
-            work *= np.maximum(burdened, slowest(nodes - 1 - lost, straggling, rng))
+            burdened = (1 + nodes.lost) * slowest(1, nodes.straggling, rng)
+            others = slowest(nodes.count - 1 - nodes.lost, nodes.straggling, rng)
+            work *= np.maximum(burdened, others)
         seconds += work
     p50, p95 = np.percentile(seconds, (50, 95)).tolist()
     return {"p50": p50, "p95": p95, "words": float(np.mean([one.words for one in found]))}
@@ -218,12 +224,12 @@ def show(checked: list[dict[str, float]], simulated: list[dict[str, Any]]) -> No
         size = f"{row['bytes'] / 1e9:.3f} | {row['predicted bytes'] / 1e9:.3f} GB"
         pairs = [f"{row[k]:,.3f} | {row[f'predicted {k}']:,.3f} s" for k in ("build", "p50", "p95")]
         print("  ".join([what, size, *pairs, f"{row['words']:.1f} words"]))
-    for row in simulated:
-        alone = row["one core"]
-        size = f"{row['bytes'] / 1e9:,.1f} GB"
+    for one in simulated:
+        alone = one["one core"]
+        size = f"{one['bytes'] / 1e9:,.1f} GB"
         seconds = f"one core: {alone['words']:.1f} words, {pair(alone)}"
-        print("  ".join([f"{row['images']:>13,}", size, seconds, f"{row['nodes']:,} nodes"]))
-        for straggling, found in row["spread"].items():
+        print("  ".join([f"{one['images']:>13,}", size, seconds, f"{one['nodes']:,} nodes"]))
+        for straggling, found in one["spread"].items():
             lost = found["one node lost"]
             after = f"one lost {pair(lost)}" if lost else "none to lose"
             hours = " ".join(f"{value:,.2f}" for value in found["hours"].values())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,66 +29,37 @@ from bovw.index.segment import Segment
 from bovw.index.statistics import Counts, Statistics
 from bovw.options import SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.records import Features, WordQuery
-from bovw.search.query import describe_query
+from bovw.records import Floats, WordQuery
+from bovw.search import describe_query
 from bovw.verification import verify_images
 from bovw.vocab import Vocabulary
 
 GOALS = {"tfidf": 3.0, "hamming": 25.0, "verification of 100": 60.0}
 FEATURES = 2000
 T = TypeVar("T")
+Seconds = dict[str, list[float]]  # of each query
 OPTIONS = SearchOptions()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("index", type=Path, metavar="INDEX")
-    parser.add_argument("queries", type=Path, nargs="+", metavar="IMG")
-    parser.add_argument("--images", type=int, default=5000)
-    arguments = parser.parse_args()
+    arguments = parse()
     index = Index.open(arguments.index)
     vocabulary = Vocabulary.load(index.vocabulary_folder)
     segment = repeated(index.segments[0], arguments.images)
-    statistics = Statistics.of([Counts.of(segment)], len(vocabulary.words))
-    times: dict[str, list[float]] = {name: [] for name in (*SCORINGS, "verification of 100")}
-    shares: dict[str, list[float]] = {name: [] for name in SCORINGS}
-    for path in arguments.queries:
-        features, region = describe_query(path)
-        features = first(features, FEATURES)
-        words = vocabulary.assign(features, OPTIONS.words)
-        lists = np.diff(segment.offsets)
-        walked = {"tfidf": lists[np.unique(words.ids[:, 0])], "hamming": lists[words.ids]}
-        walked["asmk"] = lists[np.unique(words.ids)]
-        scores = np.empty(0)
-        for name, score in SCORINGS.items():
-            options = replace(OPTIONS, scoring=name)
-            answer, seconds = timed(
-                partial(score, words, [segment.inverted_file], statistics, options)
-            )
-            times[name].append(seconds)
-            shares[name].append(seconds / walked[name].sum())
-            scores = answer if name == OPTIONS.scoring else scores
-        best = np.argsort(-scores, kind="stable")[:100].astype(np.int32)
-        query = WordQuery(features.keypoints, words, region)
-        verification = partial(verify_images, query, [segment], best, statistics.weights, OPTIONS)
-        _, seconds = timed(verification)
-        times["verification of 100"].append(seconds)
-    figures = {name: 1e3 * median(seconds) for name, seconds in times.items()}
+    times, shares = measure(segment, vocabulary, arguments.queries)
     print(f"{len(segment.sizes):,} images, {len(segment):,} postings, "
           f"{len(arguments.queries)} queries")  # fmt: skip
+    milliseconds = {name: 1e3 * median(seconds) for name, seconds in times.items()}
     nanoseconds = {name: 1e9 * median(share) for name, share in shares.items()}
     bytes_read = segment.signatures.itemsize * segment.signatures.shape[1] + 1
     bandwidth = copied_a_second()
     used = bytes_read / (nanoseconds["hamming"] * 1e-9) / bandwidth
-    for name, milliseconds in figures.items():
-        goal = f"  (goal: at most {GOALS[name]:.0f})" if name in GOALS else ""
-        posting = f"  {nanoseconds[name]:.2f} ns a posting" if name in nanoseconds else ""
-        print(f"{name:<20} {milliseconds:7.1f} ms{goal}{posting}")
+    show(milliseconds, nanoseconds)
     print(f"Hamming embedding reads at {used:.0%} of {bandwidth / 1e9:.1f} GB/s")
     write_result(
         "searching",
         {
-            "milliseconds": figures,
+            "milliseconds": milliseconds,
             "nanoseconds_a_posting": nanoseconds,
             "share_of_bandwidth": used,
             "bytes_a_second": bandwidth,
@@ -98,6 +69,52 @@ def main() -> None:
             "queries": len(arguments.queries),
         },
     )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("index", type=Path, metavar="INDEX")
+    parser.add_argument("queries", type=Path, nargs="+", metavar="IMG")
+    parser.add_argument("--images", type=int, default=5000)
+    return parser.parse_args()
+
+
+def measure(
+    segment: Segment, vocabulary: Vocabulary, queries: Iterable[Path]
+) -> tuple[Seconds, Seconds]:
+    """Return the seconds of each stage by name, and those of a posting by scoring."""
+    statistics = Statistics.of([Counts.of(segment)], len(vocabulary.words))
+    times: Seconds = {name: [] for name in (*SCORINGS, "verification of 100")}
+    shares: Seconds = {name: [] for name in SCORINGS}
+    lists = np.diff(segment.offsets)
+    for path in queries:
+        features, region = describe_query(path)
+        features = features.rows(np.arange(min(FEATURES, len(features))))
+        words = vocabulary.assign(features, OPTIONS.words)
+        walked = {"tfidf": lists[np.unique(words.ids[:, 0])], "hamming": lists[words.ids]}
+        walked["asmk"] = lists[np.unique(words.ids)]
+        scores: Floats = np.empty(0, np.float32)
+        for name, score in SCORINGS.items():
+            options = replace(OPTIONS, scoring=name)
+            run = partial(score, words, [segment.inverted_file], statistics, options)
+            answer, seconds = timed(run)
+            times[name].append(seconds)
+            shares[name].append(seconds / walked[name].sum())
+            scores = answer if name == OPTIONS.scoring else scores
+        best = np.argsort(-scores, kind="stable")[:100].astype(np.int32)
+        query = WordQuery(features.keypoints, words, region)
+        verification = partial(verify_images, query, [segment], best, statistics.weights, OPTIONS)
+        _, seconds = timed(verification)
+        times["verification of 100"].append(seconds)
+    return times, shares
+
+
+def show(milliseconds: dict[str, float], nanoseconds: dict[str, float]) -> None:
+    """Print a row for each stage."""
+    for name, value in milliseconds.items():
+        goal = f"  (goal: at most {GOALS[name]:.0f})" if name in GOALS else ""
+        posting = f"  {nanoseconds[name]:.2f} ns a posting" if name in nanoseconds else ""
+        print(f"{name:<20} {value:7.1f} ms{goal}{posting}")
 
 
 def repeated(segment: Segment, images: int) -> Segment:
@@ -113,21 +130,13 @@ def repeated(segment: Segment, images: int) -> Segment:
     offsets = segment.offsets * times
     gaps, places = encode_images(offsets, np.concatenate(numbers).astype(np.int32)[order])
     return Segment(
-        offsets,
-        places,
-        gaps,
-        np.concatenate(signatures)[order],
-        np.tile(segment.positions, (times, 1))[order],
-        np.tile(segment.frames, (times, 1))[order],
-        np.tile(segment.sizes, (times, 1)),
-    )
-
-
-def first(features: Features, count: int) -> Features:
-    """Return the first features."""
-    keep = slice(count)
-    return replace(
-        features, keypoints=features.keypoints[keep], descriptors=features.descriptors[keep]
+        offsets=offsets,
+        places=places,
+        gaps=gaps,
+        signatures=np.concatenate(signatures)[order],
+        positions=np.tile(segment.positions, (times, 1))[order],
+        frames=np.tile(segment.frames, (times, 1))[order],
+        sizes=np.tile(segment.sizes, (times, 1)),
     )
 
 

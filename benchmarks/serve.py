@@ -61,7 +61,7 @@ def main() -> None:
 def serving(index: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """Start a server with an empty cache."""
     with tempfile.TemporaryDirectory() as cache:
-        line = [sys.executable, "-m", "bovw", "serve", "--index", index, "--port", "0"]
+        line = [sys.executable, "-m", "bovw", "serve", "--index", str(index), "--port", "0"]
         process = subprocess.Popen(
             [*line, "--cache", cache], stderr=subprocess.PIPE, text=True, bufsize=1
         )

@@ -62,7 +62,7 @@ def listed(bench: Bench, folder: Path, index: Path, good: Rows, runs: list[Any])
     others = [name for name in every - pictures if not hidden(name)]
     kinds = Counter(kind_of(reason) for reason in reasons.values() if reason)
     unnamed = [n for n, r in reasons.items() if r and f"skipped {n}: {r}" not in first.stderr]
-    as_before = re.search(r"([\d,]+) as before", second.stderr)
+    as_before = re.search(r"([\d,]+) (?:as before|unchanged)", second.stderr)
     for name in absent:
         print(f"absent: {name!r}", file=sys.stderr)
     return {
