@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,8 @@ SPREAD = ("scoring", "verification", "expansion")
 Queries = list[tuple[int, float]]
 
 
-class Nodes(NamedTuple):
+@dataclass(frozen=True)
+class Nodes:
     """The nodes that share a collection.
 
     straggling  how much their speeds differ: the sigma of the lognormal draw

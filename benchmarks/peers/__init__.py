@@ -1,0 +1,1 @@
+"""Compares bovw with other ways to find images; `__main__` says how."""
