@@ -28,18 +28,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bad_files import try_bad_files
-from bench import prepare
-from counts import NEVER, Counts
-from crashes import try_guard
-from damage import try_damage
-from kills import Killer
-from together import try_two_at_once
-
-# `machine` lies beside this folder, not in it.
+# The folder above has `machine`, and this folder as a package.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from machine import HERE, machine, write_result
+
+from faults.bad_files import try_bad_files
+from faults.bench import prepare
+from faults.counts import NEVER, Counts
+from faults.crashes import try_guard
+from faults.damage import try_damage
+from faults.kills import Killer
+from faults.together import try_two_at_once
 
 
 def main() -> None:

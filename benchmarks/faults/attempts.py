@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import SMALL, Bench, Rows
-from commands import in_process
-
 from bovw.index import IndexWriter
+from faults.bench import SMALL, Bench, Rows
+from faults.commands import in_process
 
 
 class Attempt(NamedTuple):

@@ -14,15 +14,14 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 
-from bench import SMALL, Bench, Rows
-from commands import bovw, disorderly
-from counts import Counts
-from oddities import SUFFIXES, bad_files
-
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.ingest.changes import find_changes
 from bovw.results.formats import printable
+from faults.bench import SMALL, Bench, Rows
+from faults.commands import bovw, disorderly
+from faults.counts import Counts
+from faults.oddities import SUFFIXES, bad_files
 
 
 def try_bad_files(bench: Bench, wanted: int) -> Counts:

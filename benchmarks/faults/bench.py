@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-from commands import bovw
 
 from bovw.images.decode import read_picture
 from bovw.images.find import find_images
@@ -19,6 +18,7 @@ from bovw.options import FeatureOptions
 from bovw.records import Box, Features
 from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
+from faults.commands import bovw
 
 SMALL = ["--max-size", "400", "--max-features", "300"]
 OPTIONS = FeatureOptions(max_size=400, max_features=300)

@@ -9,9 +9,8 @@ import random
 import signal
 import time
 
-from counts import Counts
-
 from bovw.compute.isolation import Failure, run_isolated
+from faults.counts import Counts
 
 
 def deed(item: tuple[int, str]) -> int:

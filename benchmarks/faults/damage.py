@@ -12,14 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import SMALL, Bench, Rows
-from commands import bovw, disorderly, in_process
-from corruption import Damage, inflict, planned, sampled
-from counts import Counts
-from repairs import repairs
-
 from bovw.compute.isolation import Failure, run_isolated
 from bovw.index.catalog import FILE
+from faults.bench import SMALL, Bench, Rows
+from faults.commands import bovw, disorderly, in_process
+from faults.corruption import Damage, inflict, planned, sampled
+from faults.counts import Counts
+from faults.repairs import repairs
 
 
 class Outcome(NamedTuple):

@@ -14,15 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from attempts import Attempt, Workload
-from bench import Bench, Rows, rows_of
-from commands import BOVW, PATIENCE, in_process
-from counts import NEVER, Counts
-from remains import leftovers, lost, processes_of
-
 from bovw.errors import BovwError
 from bovw.index.catalog import FILE, read_meta
 from bovw.index.lock import NOTE_FILE, WriterLock
+from faults.attempts import Attempt, Workload
+from faults.bench import Bench, Rows, rows_of
+from faults.commands import BOVW, PATIENCE, in_process
+from faults.counts import NEVER, Counts
+from faults.remains import leftovers, lost, processes_of
 
 # Seconds after which a worker of a killed process should have noticed.
 LINGER = 15.0

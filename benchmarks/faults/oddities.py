@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import Bench
-from headers import Made, declared
 from PIL import Image
+
+from faults.bench import Bench
+from faults.headers import Made, declared
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 OTHER_SUFFIXES = {".txt": 3, ".gif": 2, ".heic": 1, ".jpg~": 1}

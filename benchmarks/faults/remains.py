@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from attempts import Attempt
-from bench import Rows
-
 from bovw.index import Index
 from bovw.index.catalog import FILE, read_meta
 from bovw.index.lock import LOCK_FILE
+from faults.attempts import Attempt
+from faults.bench import Rows
 
 
 def lost(attempt: Attempt, now: Rows) -> Iterator[str]:

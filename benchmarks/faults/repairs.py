@@ -7,15 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench import SMALL, Bench, Rows, rows_of
-from commands import bovw, in_process
-from corruption import Damage, inflict
-from counts import Counts
-
 from bovw.index import Index
 from bovw.index.catalog import read_meta
 from bovw.options import SearchOptions
 from bovw.search.searcher import Searcher
+from faults.bench import SMALL, Bench, Rows, rows_of
+from faults.commands import bovw, in_process
+from faults.corruption import Damage, inflict
+from faults.counts import Counts
 
 
 def repairs(bench: Bench, folder: Path, work: list[Damage], rows: Rows, notes: list[str]) -> Counts:

@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from bench import OPTIONS, Bench
-from commands import PATIENCE, bovw, in_process
-from counts import Counts
 
 from bovw.features import describer_of
 from bovw.images.decode import read_picture
@@ -28,6 +25,9 @@ from bovw.index.catalog import ImageRow
 from bovw.records import Box, Features, Words
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
+from faults.bench import OPTIONS, Bench
+from faults.commands import PATIENCE, bovw, in_process
+from faults.counts import Counts
 
 
 class Known(NamedTuple):
