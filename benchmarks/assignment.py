@@ -1,11 +1,12 @@
-"""Times the nearest-word search on one core, beside faiss's graph on the same words.
+"""Times the nearest-word search on one core, and compares it with faiss's graph on the same words.
 
     python benchmarks/assignment.py VOCAB IMG [IMG...] [--rounds 5]
 
-Descriptors are those of the images, words those of the vocabulary. Recall is the share that gets
-its exact nearest word, or, for five words, of the exact five. The graph (IndexHNSWFlat, 16 links,
-built with a beam of 40, faiss's defaults) is searched with ever wider beams. Microseconds are for
-one descriptor, medians of the rounds, all contenders in turn.
+The descriptors come from the images, the words from the vocabulary. Recall is the share of
+descriptors that get their exact nearest word; for five words, the share of the exact five found.
+The graph is IndexHNSWFlat with faiss's defaults (16 links, built with a beam of 40). It is searched
+with wider and wider beams. Times are microseconds per descriptor: medians over the rounds, with all
+methods in turn in each round.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bovw.search.query import describe_query
 from bovw.vocab import Vocabulary
 
 BEAMS = (12, 16, 20, 24, 32, 40)
-# Descriptors at a time: those of an image.
+# Descriptors per call: about those of one image.
 BATCH = 2000
 
 

@@ -1,12 +1,12 @@
-"""What a cluster's engine costs on this one machine: building, and asking four shards.
+"""Measures the overhead of a cluster engine on one machine: building, and asking four shards.
 
     python benchmarks/cluster.py DIR INDEX IMG... [--limit 200] [--rounds 3]
 
-build    `build_index` of LIMIT images of DIR, with INDEX's vocabulary, in two processes of its own
-         and by two workers of a local Ray cluster, in turns: images a second, and their ratio
+build    `build_index` on LIMIT images of DIR with INDEX's vocabulary, once with two local processes
+         and once with two workers of a local Ray cluster, in turns: images a second, and the ratio
 train    `build_vocabulary` of 16,384 words on the same images, the same two ways, once
-queries  the images are asked of INDEX in this process and of its four shards, each a replica on the
-         cluster, in turns, features given: medians, and the median difference
+queries  searches INDEX in this process, and its four shards on the cluster (one replica each), in
+         turns, with features given: medians, and the median difference
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def build(arguments: argparse.Namespace, cluster: RayCluster, scratch: Path) -> 
         middle = time.perf_counter()
         build_index(files, scratch / f"ray-{number}", Recipe(vocabulary), Run(workers=cluster))
         end = time.perf_counter()
-        if number:  # the first round starts the cluster's workers
+        if number:  # the first round only starts the cluster's workers
             own.append(len(files) / (middle - start))
             others.append(len(files) / (end - middle))
             ratios.append(others[-1] / own[-1])

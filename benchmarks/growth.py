@@ -1,16 +1,17 @@
-"""Measures how cost grows with the collection, up to a million images.
+"""Measures how cost grows with the size of the collection, up to a million images.
 
     python benchmarks/growth.py INDEX IMG [IMG...] --scratch DIR [--images 1000 10000 100000]
 
-The index's own images come first, while they last. The rest are drawn from them: each has the
-features of one of them at random, with their scales, angles and repeated words, but other words,
-drawn by how often the index has them, and signatures of other features. So lists are as long and as
-skewed as in a collection of that size, where nothing more shows what the queries show.
+A collection starts with the index's own images. The rest are made from them: each copies the
+features of a random image, with its scales, angles and repeated words. Its words are replaced by
+others, drawn by how often the index has them, and its signatures by those of other features. So
+lists are as long and as skewed as in a real collection of that size, but no made image matches a
+query.
 
-Of each size, an index is written, opened and asked every IMG, in processes of their own, on one
-core: seconds to write and commit what was described, to open, and to answer after SIFT; megabytes
-of memory that are the process's own, and mapped from files; bytes on disk. The exponent of each
-is fitted from 10,000 images on.
+For each size, the script writes an index, opens it and searches it for every IMG, in separate
+processes on one core. It measures seconds to write and commit (features given), to open, and to
+answer (after SIFT); megabytes of memory that the process owns and that are mapped from files; and
+bytes on disk. Each exponent is fitted to the sizes from 10,000 images on.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from bovw.vocab import Vocabulary
 
 QUANTITIES = ("build", "open", "p50", "p95", "own_megabytes", "mapped_megabytes", "bytes")
 
-# Prints what is measured of a query in a new process.
+# Runs in a new process: prints the measurements of opening and searching.
 ASK = """
 import json, os, sys, time
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -54,7 +55,7 @@ def seconds(described):
     start = time.perf_counter()
     searcher.search_features(*described, 20)
     return time.perf_counter() - start
-# The first round brings the index into the system's file cache, as far as it has room.
+# The first round loads the index into the system's file cache, as far as it fits.
 times = [[seconds(one) for one in asked] for _ in range(3)][1:]
 status = dict(line.split(":") for line in open("/proc/self/status").read().splitlines())
 kilobytes = {name: int(status[name].split()[0]) for name in ("RssAnon", "RssFile")}
@@ -102,13 +103,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("index", type=Path, metavar="INDEX")
     parser.add_argument("queries", type=Path, nargs="+", metavar="IMG")
-    parser.add_argument("--scratch", type=Path, required=True, help="has room for the largest")
+    parser.add_argument("--scratch", type=Path, required=True, help="needs room for the largest")
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 10_000, 100_000])
     return parser.parse_args()
 
 
 def build(index: Index, folder: Path, images: int) -> float:
-    """Write an index of `images` images; return the seconds that its writer took."""
+    """Write an index of `images` images; return the seconds spent in its writer."""
     vocabulary = Vocabulary.load(index.vocabulary_folder)
     meta = index.meta
     seconds = 0.0
@@ -128,7 +129,7 @@ def build(index: Index, folder: Path, images: int) -> float:
 
 
 def drawn(index: Index, images: int) -> Iterator[tuple[Features, Words]]:
-    """Yield the index's own images, then ones drawn from them."""
+    """Yield the index's own images, then images made from them."""
     rng = np.random.default_rng(0)
     live = np.flatnonzero(index.statistics.live).astype(np.int32)
     own = [image_of(*one) for one in postings_of(index.segments, live)]
@@ -154,7 +155,7 @@ def image_of(segment: Segment, image: int, postings: Any) -> tuple[Features, Wor
 
 
 def exponent(sizes: list[dict[str, Any]], name: str) -> float:
-    """Fit the power of the number of images that a quantity grows with."""
+    """Fit the power of the number of images by which a quantity grows."""
     large = [size for size in sizes if size["images"] >= 10_000] or sizes
     if len(large) < 2:
         return float("nan")

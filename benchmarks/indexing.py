@@ -1,15 +1,15 @@
-"""Times indexing: how many images a second, as a share of reading the images and SIFT alone.
+"""Times indexing: images a second, as a share of the speed of decoding and SIFT alone.
 
     python benchmarks/indexing.py PHOTOS [--vocab VOCAB] [--limit N] [--rounds 3]
 
-Each round times, one after the other in turning order, over the same images, with the same options
-and number of processes:
+Each round times three runs over the same images, with the same options and number of processes. The
+order changes from round to round:
 
-bovw  `bovw.ingest.build.build_index`: decode to committed index, vocabulary given
-bare  a loop of cv2.imread and SIFT, as anyone would write it
+bovw  `bovw.ingest.build.build_index`: from image files to a committed index, vocabulary given
+bare  a plain loop of cv2.imread and SIFT
 kept  the same loop in processes that keep freed memory, as bovw's do
 
-The answers are medians of the rounds' shares of images a second.
+The results are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parse()
     images = spread(find_images([arguments.folder]), arguments.limit)
     vocabulary = load_or_train(arguments.vocab, images, arguments.jobs)
-    # Processes of their own: what joblib's have done to their memory must not help these.
+    # Separate processes: the memory settings of joblib's processes must not help these.
     spawn = get_context("spawn")
     bare = ProcessPoolExecutor(arguments.jobs, spawn)
     kept = ProcessPoolExecutor(arguments.jobs, spawn, initializer=keep_freed_memory)
@@ -54,7 +54,7 @@ def main() -> None:
         "kept": partial(run_bare, kept),
         "bovw": partial(run_bovw, vocabulary, arguments.jobs),
     }
-    # Starts the processes, and compiles or loads the kernels.
+    # Starts the processes, and compiles or loads the kernels; not timed.
     for run in runs.values():
         run(images[: 4 * arguments.jobs])
     rounds = []
@@ -90,14 +90,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--vocab", type=Path, help="default: trained on the images, not timed")
-    parser.add_argument("--limit", type=int, help="number of images, spread over all of them")
+    parser.add_argument("--limit", type=int, help="number of images, evenly spread over all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=available_jobs(), help="processes")
     return parser.parse_args()
 
 
 def spread(images: list[ImageFile], limit: int | None) -> list[ImageFile]:
-    """Return `limit` images at even distances, so that every folder has its share."""
+    """Return `limit` images, evenly spaced, so that every folder has its share."""
     count = min(limit or len(images), len(images))
     return [images[i] for i in np.linspace(0, len(images) - 1, count).astype(int)]
 
@@ -109,7 +109,7 @@ def load_or_train(folder: Path | None, images: list[ImageFile], jobs: int) -> Vo
 
 
 def turned(names: list[str], by: int) -> list[str]:
-    """Return the names, beginning with another one each round."""
+    """Return the names, starting with another one each round."""
     first = by % len(names)
     return names[first:] + names[:first]
 
@@ -123,7 +123,7 @@ def run_bovw(vocabulary: Vocabulary, jobs: int, images: list[ImageFile]) -> int:
 
 
 def run_bare(processes: ProcessPoolExecutor, images: list[ImageFile]) -> int:
-    """Find the features and forget them; return their number."""
+    """Compute the features and drop them; return their number."""
     return sum(processes.map(describe_bare, [str(image.path) for image in images]))
 
 

@@ -1,11 +1,12 @@
-"""Counts the processor instructions of a query's stages, by valgrind, whatever else is running.
+"""Counts the processor instructions of each stage of a query with valgrind.
 
     python benchmarks/instructions.py INDEX IMG
 
-Each stage runs in a process of its own under `valgrind --tool=callgrind`, once prepared only and
-once more with CALLS calls: the difference is what the calls took. The query has 2,000 features at
-most and asks for 5 words a feature. Valgrind knows no AVX-512, so kernels are compiled for CPU
-here, and need a few more instructions than elsewhere.
+Counts do not depend on what else the machine is doing. Each stage runs in its own process under
+`valgrind --tool=callgrind`: once with preparation only, and once with CALLS calls more. The
+difference is the cost of the calls. The query has at most 2,000 features, with 5 words each.
+Valgrind does not know AVX-512, so the kernels are compiled for an older CPU and need a few more
+instructions than elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from bovw.search.searcher import Searcher
 CALLS = 2
 CPU, FEATURES_OF_CPU = "haswell", "+avx2,+fma,+bmi,+bmi2,+popcnt"
 FEATURES = 2000
-# What a stage's instructions are divided by.
+# The unit that a stage's instructions are divided by.
 UNITS = {
     "nearest words": "descriptor",
     "tfidf": "posting",
@@ -60,7 +61,7 @@ def main() -> None:
     results = {}
     with tempfile.TemporaryDirectory() as cache:
         for stage, unit in UNITS.items():
-            # Compiled before it is counted.
+            # Compiles the kernels first, so that this is not counted.
             units = int(child(arguments, stage, 1, cache, counted=False))
             counts = [int(child(arguments, stage, calls, cache)) for calls in (0, CALLS)]
             each = (counts[1] - counts[0]) / CALLS / units
@@ -72,7 +73,7 @@ def main() -> None:
 def child(
     arguments: argparse.Namespace, stage: str, calls: int, cache: str, counted: bool = True
 ) -> str:
-    """Run one stage in a process; return its instructions, or its units where not counted."""
+    """Run one stage in a process; return its instructions, or its units if not counted."""
     valgrind = shutil.which("valgrind")
     if not valgrind:
         sys.exit("there is no valgrind program: apt install valgrind")
@@ -92,7 +93,7 @@ def child(
 
 
 def prepare(index: Path, image: Path, stage: str) -> tuple[Callable[[], object], int]:
-    """Return what a stage does, ready to run, and how many units it does it to."""
+    """Return a function that runs a stage, and the number of its units."""
     searcher = Searcher(Index.open(index))
     features, region = describe_query(image)
     features = features.rows(np.arange(min(FEATURES, len(features))))

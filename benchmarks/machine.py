@@ -1,4 +1,4 @@
-"""Where and how a result was measured, and its file in `benchmarks/results`."""
+"""Describes the machine that a result was measured on, and writes `benchmarks/results`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def machine() -> dict[str, Any]:
-    """Return the processor, the system, and the versions of everything that the times depend on."""
+    """Return the processor, the system, and the versions of all packages that affect times."""
     needed = [
         requirement for requirement in metadata.requires("bovw") or () if ";" not in requirement
     ]
@@ -36,7 +36,7 @@ def machine() -> dict[str, Any]:
 
 
 def write_result(name: str, content: dict[str, Any]) -> Path:
-    """Write `results/NAME.json`: the command line that is running, the machine, and `content`."""
+    """Write `results/NAME.json`: the running command line, the machine, and `content`."""
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     # A benchmark of several files is a folder.
@@ -48,7 +48,7 @@ def write_result(name: str, content: dict[str, Any]) -> Path:
 
 
 def typed(words: list[str]) -> str:
-    """Return a command line; absolute paths, which mean nothing elsewhere, become their names."""
+    """Return a command line; absolute paths, meaningless elsewhere, are cut to their names."""
     return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)
 
 
@@ -60,13 +60,13 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """Return the commit, with a "+" where the package itself has changes on top of it."""
+    """Return the commit, with a "+" if the package has uncommitted changes."""
     commit = _git("rev-parse", "--short=12", "HEAD")
     return commit + ("+" if commit and _git("status", "--porcelain", "--", "bovw") else "")
 
 
 def _git(*words: str) -> str:
-    """Return what git prints; nothing outside of a repository or without git."""
+    """Return what git prints; an empty string without git or outside a repository."""
     try:
         done = subprocess.run(
             ["git", *words], cwd=HERE.parent, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Draws what the other scripts measured, into `docs/images`.
+"""Draws the results of the other scripts into `docs/images`.
 
 python benchmarks/plots.py
 """
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def draw_growth(result: dict[str, Any]) -> None:
-    """Draw every quantity against the number of images, on log axes."""
+    """Draw every quantity against the number of images, on logarithmic axes."""
     panels = {
         "seconds": {"build": "write and commit", "open": "open", "p50": "query, p50"},
         "megabytes": {"own_megabytes": "own memory", "mapped_megabytes": "mapped", "bytes": "disk"},
@@ -64,7 +64,7 @@ def draw_query(result: dict[str, Any]) -> None:
 
 
 def draw_size(result: dict[str, Any]) -> None:
-    """Draw what is found against kilobytes an image: mAP, or R@1 where one image is right."""
+    """Draw accuracy against kilobytes per image: mAP, or R@1 where only one image is right."""
     _, ax = plt.subplots(figsize=(7, 4))
     for number, first in enumerate(result["points"][0]["found"]):
         kind = "map" if "paris" in first["dataset"] else "recall_at_1"
@@ -83,7 +83,7 @@ def draw_size(result: dict[str, Any]) -> None:
 
 
 def draw_scale(result: dict[str, Any]) -> None:
-    """Draw what is predicted against the number of images: seconds a query, hours to build."""
+    """Draw the forecast against the number of images: seconds per query, hours to build."""
     sizes = result["sizes"]
     images = [size["images"] for size in sizes]
     _, (asked, built) = plt.subplots(1, 2, figsize=(10, 4))

@@ -1,10 +1,10 @@
-"""Measures retrieval: how well are images found, by every method from TF-IDF to the default.
+"""Measures retrieval quality of every method, from TF-IDF to the default.
 
     python benchmarks/quality.py IMAGES TRUTH.json [TRUTH.json...] [--index INDEX] [--name quality]
 
-Runs `bovw eval TRUTH --images IMAGES --ablation` for every truth, all on one index: the one given,
-or the one that `bovw eval` makes and keeps in the current folder. The table gives mAP and R@1, and
-the median time of a search on the last truth.
+Runs `bovw eval TRUTH --images IMAGES --ablation` for every truth, all on the same index: INDEX, or
+the one that `bovw eval` creates and keeps in the current folder. The table shows mAP and R@1, and
+the median search time on the last truth.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def parse() -> argparse.Namespace:
 
 
 def evaluate(truth: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the rungs that `bovw eval` reports of one truth, and the command line that did."""
+    """Return the report of `bovw eval` on one truth, and its command line."""
     words = ["eval", str(truth), "--images", str(arguments.images), "--ablation"]
     words += ["--index", str(arguments.index)] if arguments.index else []
     words += ["--format", "json"]
@@ -47,7 +47,7 @@ def evaluate(truth: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def as_markdown(runs: list[dict[str, Any]]) -> str:
-    headings = ["method", *(run["dataset"] for run in runs), "ms a query"]
+    headings = ["method", *(run["dataset"] for run in runs), "ms per query"]
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     for number, rung in enumerate(runs[-1]["rungs"]):
         rungs = [run["rungs"][number] for run in runs]

@@ -1,11 +1,11 @@
-"""Times a whole query, from a cold start and in a process that has answered others, in its parts.
+"""Times the parts of a query: cold, in a new process, and warm, in one that has searched before.
 
     python benchmarks/query.py INDEX IMG [IMG...] [--images 5000] [--rounds 5]
 
-INDEX is grown to 5,000 images as benchmarks/growth.py does. Each round starts, for every image, a
-process that does what `bovw query` does and notes when each part is over; it then answers the next
-image, too, which is the warm query. `bovw query` itself is timed beside it. Medians and 95th
-percentiles over rounds and images; everything has both cores that it finds, and files are cached.
+INDEX is first grown to 5,000 images as in benchmarks/growth.py. In each round, and for every image,
+a new process does what `bovw query` does and notes when each part ends. It then searches for the
+next image, too: that is the warm query. `bovw query` itself is timed beside it. The results are
+medians and 95th percentiles over rounds and images, with files in the cache and all cores in use.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bovw.index import Index
 GOALS = {"cold": 1.0, "warm": 0.06}
 BOVW = str(Path(sysconfig.get_path("scripts")) / "bovw")
 
-# Does what Searcher.search_features does, with a look at the clock after each part.
+# Does the same as Searcher.search_features, but notes the time after each part.
 PARTS = """
 import json, sys, time
 lap = time.perf_counter()
@@ -105,7 +105,7 @@ def parse() -> argparse.Namespace:
 
 
 def ask(index: Path, images: Any) -> list[dict[str, float]]:
-    """Return the parts of a cold and of a warm query, and the whole of `bovw query`."""
+    """Return the seconds of the parts of a cold and a warm query, and of `bovw query`."""
     names = [str(image) for image in images]
     command = [sys.executable, "-c", PARTS, str(index), *names]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -118,7 +118,7 @@ def ask(index: Path, images: Any) -> list[dict[str, float]]:
 
 
 def summary(asked: list[dict[str, float]]) -> dict[str, list[float]]:
-    """Return median and 95th percentile of every part and of what lies beyond SIFT."""
+    """Return the median and 95th percentile of every part, and of all parts after SIFT."""
     names = list(asked[0])
     values = {name: spread([one.get(name, 0.0) for one in asked]) for name in names}
     beyond = [sum(one.values()) - one["decode and SIFT"] for one in asked]

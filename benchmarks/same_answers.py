@@ -1,10 +1,10 @@
-"""Compares two checkouts: the same bytes on disk, the same answers to the last bit.
+"""Compares two checkouts: do they write the same bytes and give the same answers, to the last bit?
 
     python benchmarks/same_answers.py OLD NEW [--python PYTHON]
 
-OLD and NEW are folders of this project. Each draws its small collection, trains, indexes, links,
-splits, queries and evaluates in a folder of its own by the command line alone, so that it does not
-matter what a checkout's modules are called. Ends with 1 where anything differs but what is listed.
+OLD and NEW are folders with a checkout of this project. Each draws its small collection, trains,
+indexes, links, splits, queries and evaluates in a folder of its own. Only the command line is used,
+so modules may have other names. The exit code is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ matches drawn/queries/scene_02.jpg drawn/db/scene_03/view_1.jpg --format json
 eval drawn/truth.json --images drawn --index drawn/index --format json
 list --index index-64
 """.strip().splitlines()
-# What differs between two runs of one checkout: times, and the database's own bookkeeping.
+# Differs between two runs of the same checkout: times.
 TIMES = re.compile(r'"(milliseconds|describe|search|seconds)": [^,}\]]*|"mtime": \d+')
 
 
 def main() -> int:
-    """Compare, print what differs, and tell by the exit code whether anything does."""
+    """Compare, print the differences, and return 1 if there are any."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
     parser.add_argument("--python", default=sys.executable, help="the interpreter for both")
     arguments = parser.parse_args()
-    # One place for both, since an index and an answer have the paths of the images.
+    # Both work in the same place, because indexes and answers hold the paths of the images.
     with tempfile.TemporaryDirectory() as place:
         work = Path(place) / "work"
         found = []
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def outcome(checkout: Path, python: str, work: Path) -> dict[str, Any]:
-    """Run every step in `work`; return the content of every array and every answer by name."""
+    """Run every step in `work`; return the digest of every array and every answer, by name."""
     for step in STEPS:
         run(checkout, python, work, step)
     pictures = " ".join(f"drawn/queries/scene_{n:02}.jpg" for n in range(12))
@@ -84,14 +84,14 @@ def outcome(checkout: Path, python: str, work: Path) -> dict[str, Any]:
         query: TIMES.sub("", run(checkout, python, work, query.format(pictures=pictures)))
         for query in QUERIES
     }
-    # The catalog and the manifest of a vocabulary hold times and checksums; what they say of the
-    # images is in the answers.
+    # The catalog and the vocabulary's manifest hold times and checksums, so only arrays are
+    # compared; the answers show the rest.
     arrays = sorted(path for path in work.rglob("*.np[yz]"))
     return answers | {str(path.relative_to(work)): digest(path) for path in arrays}
 
 
 def run(checkout: Path, python: str, work: Path, command: str) -> str:
-    """Run a command of one checkout; return what it printed."""
+    """Run a command of one checkout; return its output."""
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     done = subprocess.run(
         [python, "-m", "bovw", *command.split()],
@@ -106,12 +106,12 @@ def run(checkout: Path, python: str, work: Path, command: str) -> str:
 
 
 def digest(path: Path) -> str:
-    """Return what changes when the content of an array's file does."""
+    """Return the checksum of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a line for each name that is missing or whose content differs."""
+    """Return a line for each name that is missing or differs."""
     lines = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old or name not in new:
@@ -122,7 +122,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def first_difference(old: str, new: str) -> str:
-    """Show where two answers part."""
+    """Show the first place where two answers differ."""
     at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), -1)
     return f"\n  {json.dumps(old[at : at + 60])}\n  {json.dumps(new[at : at + 60])}"
 

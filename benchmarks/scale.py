@@ -1,17 +1,18 @@
-"""Carries the forecast of `bovw plan` to a billion images, and compares it with measurements.
+"""Extends the forecast of `bovw plan` to a billion images, and compares it with measurements.
 
     python benchmarks/scale.py [--index INDEX --queries IMG [IMG...] [--name default]]
 
-With INDEX, the lists that the queries look at are measured first and kept in results/lists.json by
-name: quantiles of their lengths, in mean lengths; of every query the number of its features and the
-mean length of their lists. Without, that file is read; "growth" and "growth_full" are for what
-benchmarks/growth.py measured.
+With INDEX, the script first measures the lists that the queries read, and saves them by name in
+results/lists.json: quantiles of their lengths, in mean lengths of a list, and for each query its
+number of features and the mean length of their lists. Without INDEX, it reads that file; "growth"
+and "growth_full" belong to the results of benchmarks/growth.py.
 
-A node is one core with 4 GB of memory. Each simulated query is one of those measured. Its nodes
-take the model's time multiplied by a lognormal draw each, and the slowest is waited for, once to
-score, once to verify, once to expand. A lost node either has no replica, and its share of the
-images is not found until it is back; or every node also keeps the share of another, and does the
-work of both when that is lost. Builders take batches of 500 images, at lognormal speeds.
+A node is one core with 4 GB of memory. Each simulated query is one of the measured ones. The time
+on each node is the model's time multiplied by a lognormal draw, and the slowest node counts, three
+times: for scoring, verification and expansion. If a node is lost, there are two cases. Without
+replicas, its share of the images is not found until it is back. With replicas, another node also
+keeps that share, and does the work of both. Builders take batches of 500 images at lognormal
+speeds.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ Doubles = npt.NDArray[np.float64]
 SIZES = [10**power for power in range(4, 10)]
 STRAGGLINGS = (0.2, 0.5)
 WORKERS = (2, 10, 100, 1000, 10_000)
-# Bytes of memory of a node; simulated queries, and simulated builds.
+# Bytes of memory per node; how many queries and builds are simulated.
 MEMORY, QUERIES, DRAWS = 4e9, 10_000, 51
 RESULTS = HERE / "results"
-# What benchmarks/growth.py measured: with 800 features of 64 bits, and with the default.
+# Results of benchmarks/growth.py: with 800 features of 64 bits, and with the defaults.
 MEASURED = ("growth", "growth_full")
-# What a query does on every node.
+# The parts of a query that run on every node.
 SPREAD = ("scoring", "verification", "expansion")
-# For each query, how many features it has, and how long their lists are, in mean lengths of a list.
+# For each query: its number of features, and the mean length of their lists, in mean lengths.
 Queries = list[tuple[int, float]]
 
 
@@ -53,7 +54,7 @@ class Nodes:
     """The nodes that share a collection.
 
     straggling  how much their speeds differ: the sigma of the lognormal draw
-    lost        how many of them are lost, 0 or 1: a replica does that work beside its own
+    lost        how many of them are lost, 0 or 1: a replica also does their work
     """
 
     images: int
@@ -90,7 +91,7 @@ def parse() -> argparse.Namespace:
 
 
 def measured(folder: Path, queries: list[Path]) -> dict[str, Any]:
-    """Measure the lists that queries look at, in mean lengths of a list."""
+    """Measure the lists that queries read, in mean lengths of a list."""
     searcher = Searcher(Index.open(folder))
     index = searcher.index
     lengths = np.sum([np.diff(segment.offsets) for segment in index.segments], axis=0)
@@ -112,7 +113,7 @@ def measured(folder: Path, queries: list[Path]) -> dict[str, Any]:
 
 
 def validated(growth: dict[str, Any], lists: dict[str, Any]) -> list[dict[str, float]]:
-    """Return the model's figures beside those that benchmarks/growth.py measured, on one core."""
+    """Return the model's figures and the measurements of benchmarks/growth.py, on one core."""
     costs = replace(Costs(), **lists.get("costs", {}))
     rng = np.random.default_rng(0)
     rows = []
@@ -126,7 +127,7 @@ def validated(growth: dict[str, Any], lists: dict[str, Any]) -> list[dict[str, f
                 "features": costs.features,
                 "predicted bytes": disk(costs, images),
                 "predicted build": writing,
-                # Growth's seconds begin after SIFT.
+                # The measurements start after SIFT.
                 "predicted p50": asked["p50"] - costs.describe,
                 "predicted p95": asked["p95"] - costs.describe,
                 "words": asked["words"],
@@ -138,7 +139,7 @@ def validated(growth: dict[str, Any], lists: dict[str, Any]) -> list[dict[str, f
 def simulate(
     costs: Costs, images: int, queries: Queries, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Return what a collection of a size takes."""
+    """Return the forecast for a collection of this size."""
     nodes = enough_nodes(costs, images, MEMORY)
     spread = {
         str(straggling): {
@@ -165,7 +166,7 @@ def simulate(
 def answered(
     costs: Costs, queries: Queries, nodes: Nodes, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return p50 and p95 of the seconds of a query, and the mean number of its words."""
+    """Return p50 and p95 of the seconds per query, and the mean number of its words."""
     each = [replace(costs, asked=asked, skew=long) for asked, long in queries]
     found = [query(one, nodes.images, nodes.count, straggling=0.0) for one in each]
     drawn = rng.integers(len(found), size=QUERIES)
@@ -182,7 +183,7 @@ def answered(
 
 
 def slowest(nodes: int, straggling: float, rng: np.random.Generator) -> Doubles:
-    """Draw the slowest of so many lognormal times, for every query; 0 where there is none."""
+    """Draw the slowest of `nodes` lognormal times for every query; 0 if there are no nodes."""
     if nodes < 1:
         return np.zeros(QUERIES)
     drawn: Doubles = np.exp(straggling * ndtri(rng.random(QUERIES) ** (1 / nodes)))
@@ -197,9 +198,9 @@ def built(
     straggling: float,
     rng: np.random.Generator,
 ) -> float:
-    """Return the hours until the last batch is done, each worker taking the next when it is free.
+    """Return the hours until the last batch is done; a free worker takes the next batch.
 
-    Every node's part is an index of its own, with commits of its own.
+    Every node's share is a separate index with its own commits.
     """
     each = costs.describe + costs.features * (costs.assign + costs.write)
     each += images / nodes / 2 / BATCH * costs.commit

@@ -1,12 +1,12 @@
-"""Times the search of a large index: scoring by each method, and verification.
+"""Times the search of a large index: each scoring method, and verification.
 
     python benchmarks/searching.py INDEX IMG [IMG...] [--images 5000]
 
-The index's postings are repeated until they are of that many images, the repeats with signatures
-of other features, so that lists are as long and as skewed as in a collection of that size. Queries
-are the images given, their first 2,000 features, 5 words each, on one core. The answers are medians
-over the queries. A posting's share of the time is given too, and how much of the memory's bandwidth
-reading its signature and its gap takes: that of np.copyto, in and out.
+The index's postings are repeated until there are enough images. The copies have signatures of other
+features. So lists are as long and as skewed as in a collection of that size. The queries are the
+first 2,000 features of each IMG, with 5 words each, on one core. The results are medians over the
+queries, and times per posting. The last line compares the bytes of signatures and gaps read a
+second with the memory bandwidth, measured by np.copyto (read and write).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from bovw.vocab import Vocabulary
 GOALS = {"tfidf": 3.0, "hamming": 25.0, "verification of 100": 60.0}
 FEATURES = 2000
 T = TypeVar("T")
-Seconds = dict[str, list[float]]  # of each query
+Seconds = dict[str, list[float]]  # by name, for each query
 OPTIONS = SearchOptions()
 
 
@@ -82,7 +82,7 @@ def parse() -> argparse.Namespace:
 def measure(
     segment: Segment, vocabulary: Vocabulary, queries: Iterable[Path]
 ) -> tuple[Seconds, Seconds]:
-    """Return the seconds of each stage by name, and those of a posting by scoring."""
+    """Return the seconds of each stage, and the seconds per posting of each scoring."""
     statistics = Statistics.of([Counts.of(segment)], len(vocabulary.words))
     times: Seconds = {name: [] for name in (*SCORINGS, "verification of 100")}
     shares: Seconds = {name: [] for name in SCORINGS}
@@ -113,7 +113,7 @@ def show(milliseconds: dict[str, float], nanoseconds: dict[str, float]) -> None:
     """Print a row for each stage."""
     for name, value in milliseconds.items():
         goal = f"  (goal: at most {GOALS[name]:.0f})" if name in GOALS else ""
-        posting = f"  {nanoseconds[name]:.2f} ns a posting" if name in nanoseconds else ""
+        posting = f"  {nanoseconds[name]:.2f} ns per posting" if name in nanoseconds else ""
         print(f"{name:<20} {value:7.1f} ms{goal}{posting}")
 
 
@@ -141,7 +141,7 @@ def repeated(segment: Segment, images: int) -> Segment:
 
 
 def copied_a_second() -> float:
-    """Return the bytes that a core reads and writes a second, copying what no cache holds."""
+    """Return the bytes a second that a core reads and writes when no cache holds them."""
     source = np.ones(1 << 25)
     target = np.empty_like(source)
     _, seconds = timed(partial(np.copyto, target, source))
@@ -149,7 +149,7 @@ def copied_a_second() -> float:
 
 
 def timed(run: Callable[[], T]) -> tuple[T, float]:
-    """Return an answer and the median seconds of three tries."""
+    """Return the answer and the median seconds of three runs."""
     seconds = []
     for _ in range(3):
         start = time.perf_counter()

@@ -1,13 +1,13 @@
-"""Times `bovw serve`: the cost of HTTP, a large photograph in a browser, and many clients at once.
+"""Times `bovw serve`: HTTP's overhead, a large photograph in a browser, and many clients at once.
 
     python benchmarks/serve.py INDEX IMG... [--clients 16] [--seconds 60]
 
-http      each image is searched with through POST /search and in this process, in turns: medians
-          of the rounds, and of the differences pair by pair
-browser   from dropping a photograph of 12 megapixels (an image, enlarged) on the page to its first
-          hit on the screen, in Chromium by Playwright, where both are installed; new ones each time
-clients   so many at once search for so long: errors, times, and the server's memory (its processes
-          together) after a quarter of the time and at the end
+http      searches for each image by POST /search and in this process, in turns: medians over the
+          rounds, and the median of the differences
+browser   drops a photograph of 12 megapixels (an enlarged image, a new one each time) on the page,
+          and waits for the first hit on the screen; needs Chromium and Playwright
+clients   that many clients search for that many seconds: errors, times, and the server's memory
+          (all its processes) after a quarter of the time and at the end
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def post(connection: http.client.HTTPConnection, content: bytes) -> tuple[int, d
 
 
 def changed(content: bytes, number: int) -> bytes:
-    """Return the same JPEG as another file, so that nothing is remembered of it."""
+    """Return the same JPEG with other bytes, so that no cache knows it."""
     return content + b"%d" % number
 
 
@@ -90,7 +90,7 @@ def compare(index: Path, images: list[Path], port: int) -> dict[str, float]:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     numbers = count()
     own, served, differences = [], [], []
-    for image in images:  # warms both up
+    for image in images:  # warm up both
         searcher.search(image)
         post(connection, changed(image.read_bytes(), next(numbers)))
     for _ in range(ROUNDS):
@@ -137,7 +137,7 @@ def drop(images: list[Path], port: int) -> dict[str, Any] | None:
             page.locator(".hit").first.wait_for()
             seconds.append(time.perf_counter() - start)
         browser.close()
-    # The first has the browser's own start in it.
+    # The first one includes the start of the browser.
     return {
         "megapixels": LARGE[0] * LARGE[1] / 1e6,
         "seconds": seconds[1:],
@@ -180,7 +180,7 @@ def press(arguments: argparse.Namespace, port: int, process: int) -> dict[str, A
 
 
 def resident(process: int) -> int:
-    """Return the bytes that a process and those that it started hold of their own (Linux)."""
+    """Return the private memory of a process and its children in bytes (Linux)."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     status = Path(f"/proc/{process}/status").read_text()
     own = 1024 * int(re.findall(r"RssAnon:\s+(\d+)", status)[0])

@@ -1,11 +1,11 @@
-"""Measures accuracy against size: what is found with fewer features and shorter signatures.
+"""Measures accuracy against index size, with fewer features and shorter signatures.
 
     python benchmarks/size.py IMAGES TRUTH.json [TRUTH.json...] --vocab VOCAB
         [--features 200 400 800 1600 4000] [--bits 64 128]
 
-Indexes the images once for every number of features and bits, all with the words of one vocabulary
-of 128 bits, and evaluates every truth on each index, by default settings. Kilobytes an image are
-those of the whole index but the vocabulary.
+Indexes the images once for every number of features and bits, always with the words of one
+vocabulary of 128 bits. Then evaluates every truth on each index with default settings. Kilobytes
+per image cover the whole index except the vocabulary.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parse()
     whole = Vocabulary.load(arguments.vocab)
     points = []
-    print(f"{'features':>8} {'bits':>4} {'kB an image':>11}  mAP, R@1")
+    print(f"{'features':>8} {'bits':>4} {'kB per image':>11}  mAP, R@1")
     for features in arguments.features:
         for bits in arguments.bits:
             vocabulary = Vocabulary(
@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 def measure(
     images: Path, truths: list[Path], vocabulary: Vocabulary, features: int
 ) -> dict[str, Any]:
-    """Index the images with so many features each; return the size and what is found."""
+    """Index the images with at most `features` features each; return size and accuracy."""
     with tempfile.TemporaryDirectory() as folder:
         index = build_index(
             find_images([images / "db"]),

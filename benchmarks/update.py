@@ -1,10 +1,10 @@
-"""Times updates of a large collection of which little changes.
+"""Times updates of a large collection in which little has changed.
 
     python benchmarks/update.py INDEX PHOTOS [--images 5000] [--scratch DIR]
 
-INDEX is of the images below PHOTOS. Its images and their features are taken again and again, under
-new names, until there are enough; then ten photographs are added, touched, moved and removed. The
-libraries are loaded before; the median of three of each.
+INDEX holds the images below PHOTOS. They are repeated under new names until there are enough. Then
+ten photographs are added, touched, moved and removed. Each time is the median of three, with the
+libraries already loaded.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def report(images: int, photos: Path, folder: Path, names: list[str], fresh: lis
 
 
 def enlarge(index: Index, images: int, photos: Path, folder: Path) -> list[str]:
-    """Make an index of so many images, and the files that it is of: their names."""
+    """Make an index of `images` images and the files that it lists; return their names."""
     live = np.flatnonzero(index.statistics.live).astype(np.int32)
     rows = {row.name: row for row in index.images()}
     meta = index.meta
@@ -136,7 +136,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("index", type=Path, metavar="INDEX")
     parser.add_argument("photos", type=Path, metavar="PHOTOS")
     parser.add_argument("--images", type=int, default=5_000)
-    parser.add_argument("--scratch", type=Path, help="where there is room for the index")
+    parser.add_argument("--scratch", type=Path, help="needs room for the index")
     return parser.parse_args()
 
 

@@ -1,12 +1,13 @@
-"""Times the training of a vocabulary, and measures how well it quantises.
+"""Times vocabulary training, and measures the quantisation error.
 
     python benchmarks/vocabulary.py PHOTOS [--words N] [--descriptors N] [--peers] [--name NAME]
 
-The error is the mean squared distance of some of the training descriptors, RootSIFT of norm 256, to
-their exact nearest words. With --peers, others cluster the same descriptors into as many words:
+The error is the mean squared distance of a sample of the training descriptors (RootSIFT of norm
+256) to their exact nearest words. With --peers, two other programs cluster the same descriptors
+into as many words:
 
 faiss    faiss.Kmeans, exact, from random descriptors, with as many rounds of Lloyd's algorithm
-sklearn  MiniBatchKMeans from random descriptors, batches of as many as there are words, one epoch
+sklearn  MiniBatchKMeans from random descriptors, one epoch, as many descriptors in a batch as words
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.records import Bytes, Floats
 from bovw.vocab import Vocabulary
 
-# Descriptors that the error is measured on.
+# Number of descriptors for measuring the error.
 SAMPLE = 50_000
 
 

@@ -1,1 +1,1 @@
-"""Shows by counts that a cluster may lose workers, nodes and replicas; `__main__` says how."""
+"""Counts what goes wrong when a cluster loses parts; see `__main__`."""

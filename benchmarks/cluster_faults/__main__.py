@@ -1,21 +1,20 @@
-"""Shows by counts that a cluster may lose workers, nodes and replicas.
+"""Counts what goes wrong when a cluster loses workers, nodes and replicas.
 
     python benchmarks/cluster_faults DIR [--builds 20] [--kills 10] [--only PART...]
 
-DIR has photographs, of which 96 are taken, reduced to 400 pixels; 1,024 words are trained on them
-once. The cluster is Ray's own, of three nodes on this machine. Everything random has a seed, but
-for the times at which processes are where they are.
+Takes 96 photographs of DIR, reduced to 400 pixels, and trains 1,024 words on them once. The cluster
+is a local Ray cluster of three nodes. Everything random has a seed, except the timing of processes.
 
-workers   builds during which a worker that has an image in hand is killed, at any time
-nodes     builds during which a node is killed with all that runs on it
-replicas  four shards answer two clients without a pause while one replica after the other is
-          killed: with a deadline that is longer than Ray takes to start another, and a shorter one
-machines  the same, where a node is killed with the replicas on it, and another one joins
+workers   builds during which a busy worker is killed, at a random time
+nodes     builds during which a node is killed with everything that runs on it
+replicas  two clients search four shards without a pause while replicas are killed one by one; once
+          with a deadline longer than Ray takes to start another replica, once with a shorter one
+machines  the same, but a node is killed with the replicas on it, and a new node joins
 
-Every build has to give the index that one machine makes; every answer has to be that of one index,
-or to name the shards that it lacks and to hold nothing else, and to come by its deadline. A row for
-each part goes to the screen, and all counts to results/cluster_faults.json; the exit code is 1
-where one that has to be 0 is not.
+Every build must give the same index as a build on one machine. Every answer must equal the answer
+of one index; or it must name the missing shards, and hold no other images. All answers must come by
+their deadline. The script prints a row for each part and writes all counts to
+results/cluster_faults.json. The exit code is 1 if a count that must be 0 is not.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ from cluster_faults.builds import lose_nodes, lose_workers
 from cluster_faults.given import TAKEN, Given, prepare
 from cluster_faults.nodes import Local
 
-# Images of a worker's segment, so that there are many of them.
+# Images per segment of a worker: few, so that there are many segments.
 CHUNK = 4
-# What must be 0, in any part.
+# Counts that must be 0 in every part.
 NEVER = ("failed", "different", "left over", "wrong", "late", "not recovered")
 PARTS: dict[str, Callable[[Given, argparse.Namespace], dict[str, Any]]] = {
     "workers": lose_workers,
@@ -58,7 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--builds", type=int, default=20, help="builds of a part")
-    parser.add_argument("--kills", type=int, default=10, help="replicas, and machines, of a part")
+    parser.add_argument("--kills", type=int, default=10, help="losses in a part")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     arguments = parser.parse_args()
     files = find_images([arguments.folder])

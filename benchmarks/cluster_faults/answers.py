@@ -1,4 +1,4 @@
-"""Answers of shards that lose replicas and machines."""
+"""Counts good and bad answers while replicas and machines are lost."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cluster_faults.given import Given
 from cluster_faults.nodes import kill
 
 SHARDS = 4
-# Deadlines of queries: longer and shorter than it takes to start a replica.
+# Deadlines of queries: longer and shorter than Ray needs to start a replica.
 DEADLINES = (20.0, 2.0)
 
 
 def lose_replicas(given: Given, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Kill a replica, and when all is well again, the next."""
+    """Kill a replica; when everything has recovered, kill the next."""
     return answer_under_losses(given, arguments.kills, lambda _: kill("ServeReplica"))
 
 

@@ -1,4 +1,4 @@
-"""Builds that lose workers and nodes."""
+"""Counts good and bad builds while workers and nodes are lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INGEST = IngestOptions(batch=16)
 
 
 def lose_workers(given: Given, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Kill a worker that works during each build."""
+    """Kill a busy worker during each build."""
     return build_under_losses(given, arguments.builds, lambda _: kill("ray::_apply"))
 
 
@@ -36,7 +36,7 @@ def lose_nodes(given: Given, arguments: argparse.Namespace) -> dict[str, Any]:
 def build_under_losses(
     given: Given, builds: int, lose: Callable[[random.Random], bool]
 ) -> dict[str, Any]:
-    """Build again and again, each time with one loss at a time drawn from what a build takes."""
+    """Build again and again, each time with one loss at a random moment of the build."""
     chance, counts = random.Random(1), Counter[str]()
     undisturbed = min(build(given, f"warm-{number}", counts) for number in range(2))
     counts.clear()
@@ -61,7 +61,7 @@ def build_under_losses(
 
 
 def build(given: Given, name: str, counts: Counter[str]) -> float:
-    """Build an index and compare it with that of one machine; return the seconds it took."""
+    """Build an index, compare it with the one built here, and return the seconds it took."""
     folder = given.scratch / f"{name}-{time.time_ns()}"
     start = time.perf_counter()
     try:
@@ -83,6 +83,6 @@ def build(given: Given, name: str, counts: Counter[str]) -> float:
 
 
 def described(index: Index) -> tuple[Any, ...]:
-    """Return what is the same in whatever order images came: no image lost, doubled or changed."""
+    """Return what does not depend on the order of the images, to find lost or changed ones."""
     rows = sorted((row.name, row.sha256, row.features, row.status) for row in index.images())
     return rows, len(index.names), index.features, index.statistics.weights.tobytes()

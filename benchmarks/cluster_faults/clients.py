@@ -1,4 +1,4 @@
-"""Clients of a cluster's shards, which hold every answer against that of one index."""
+"""Clients that search the shards and compare every answer with that of one index."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bovw.search import Searcher, describe_query
 from cluster_faults.given import TAKEN, Given
 
 CLIENTS = 2
-# Seconds after a loss in which all has to be well again, and those of quiet in between.
+# Seconds allowed for recovery after a loss, and seconds of quiet between losses.
 PATIENCE, QUIET = 120.0, 3.0
-# What may come after a deadline: the answer's own work.
+# Seconds that an answer may come after the deadline: its own work.
 GRACE = 1.0
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One answer: when it was asked for and there, in seconds, and how good it is."""
+    """One answer: when the query started and ended, in seconds, and how good the answer is."""
 
     start: float
     end: float
@@ -33,7 +33,7 @@ class Asked:
 
 
 class Clients:
-    """Ask a team without a pause, and hold every answer against those of one index."""
+    """Search the replicas without a pause, and compare every answer with that of one index."""
 
     def __init__(self, given: Given, team: ShardReplicas, shards: Index) -> None:
         self._team, self._shards = team, shards
@@ -47,7 +47,7 @@ class Clients:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Let the clients ask."""
+        """Run the clients."""
         for thread in self._threads:
             thread.start()
         try:
@@ -81,7 +81,7 @@ class Clients:
         return "partial" if set(names) <= known and len(set(names)) == len(names) else "wrong"
 
     def wait(self, since: float) -> float:
-        """Return the seconds from then to the first whole answer of a row of them; inf for none."""
+        """Return the seconds until all answers are whole again; inf if that does not happen."""
         while time.monotonic() < since + PATIENCE:
             time.sleep(0.2)
             later = [one for one in self.answers if one.start > since]
@@ -93,5 +93,5 @@ class Clients:
 
 
 def brief(hits: list[Hit]) -> list[Any]:
-    """Keep of hits what two answers are compared by."""
+    """Return the fields of hits by which answers are compared."""
     return [(hit.name, hit.score, hit.inliers) for hit in hits]

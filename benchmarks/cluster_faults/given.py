@@ -1,4 +1,4 @@
-"""What all parts work with."""
+"""What all parts share: the photographs, a vocabulary and an index of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAKEN, WORDS = 96, 1024
 
 @dataclass(frozen=True)
 class Given:
-    """What all parts work with: the index as one machine makes it, and a free folder."""
+    """What all parts share: the index as one machine builds it, and an empty folder."""
 
     local: Local
     files: list[ImageFile]

@@ -1,1 +1,1 @@
-"""Shows by counts that an index survives kills, bad files, two at once and damage."""
+"""Counts what goes wrong with an index under faults; see `__main__`."""

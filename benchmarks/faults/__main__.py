@@ -1,21 +1,21 @@
-"""Shows by counts that an index survives: kills, bad files, two at once, and damage.
+"""Counts what goes wrong with an index under kills, bad files, parallel access and damage.
 
     python benchmarks/faults DIR [--kills 200] [--seconds 60] [--scratch DIR] [--only PART...]
 
-DIR has photographs, of which 64 are taken, reduced to 400 pixels; 1,024 words are trained on them
-once. Everything random has a seed, but for the times at which processes are where they are.
+Takes 64 photographs of DIR, reduced to 400 pixels, and trains 1,024 words on them once. Everything
+random has a seed, except the timing of processes.
 
-kills       commands that write are killed with SIGKILL, their process group or the main process
-            alone: at any time, once they write, or when a commit begins. After each, the index is
-            checked and asked, and the same command is run to its end.
-bad files   damaged and odd files are indexed twice. Each has to be listed, as ok or with a reason.
-two at once readers open the index anew for every query while a writer commits; a second writer has
-            to be told of the first, and to get in once that is killed.
-damage      a byte of an index is flipped, or a file of it cut, emptied, removed or swapped: what
-            `bovw check` finds, what a query does, and what `bovw check --repair` brings back.
+kills       kills commands that write with SIGKILL, the process group or the main process alone: at
+            any time, once they write, or when a commit begins. After each kill, the index is
+            checked and searched, and the same command runs to its end.
+bad files   indexes damaged and odd files twice. Each must be listed, as ok or with a reason.
+two at once readers open the index anew for every query while a writer commits; a second writer must
+            be told of the first, and must get in once the first is killed.
+damage      flips a byte of an index, or cuts, empties, removes or swaps a file: what `bovw check`
+            finds, what a query does, and what `bovw check --repair` brings back.
 
-A row for each part goes to the screen, with what has to be 0 marked, and all counts to
-results/faults.json; the exit code is 1 where one is not 0.
+The script prints a row for each count, marks those that should be 0 and are not, and writes all
+counts to results/faults.json. The exit code is 1 if a count that must be 0 is not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands that write to an index, made for photographs that change."""
+"""Commands that write to an index of photographs that change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Attempt(NamedTuple):
     """A command that writes to an index.
 
     before, after  what the index holds before the command, and after all of it
-    atomic         whether it may leave nothing in between
-    refusal        what it says, instead of doing anything, where all is done already
+    atomic         whether the index must never hold anything in between
+    refusal        the message of the command if everything is done already
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Attempt(NamedTuple):
 
 
 class Workload:
-    """A folder of photographs that changes, and commands that bring its index up to date."""
+    """A folder of photographs that changes, and commands that update its index."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.rng = bench, bench.rng
@@ -40,7 +40,7 @@ class Workload:
         self.here: Rows = {}
         self.archived: Rows = {}
         self.made = 0
-        # What makes each kind of command, and its share of the runs.
+        # A function that makes each kind of command, and the kind's share of the runs.
         self.kinds: dict[str, tuple[Callable[[], Attempt], int]] = {
             "index, first build": (self._build, 5),
             "index, update": (self._update, 6),
@@ -51,12 +51,12 @@ class Workload:
         }
 
     def first(self) -> Attempt:
-        """Return the command that makes the index, which all others need."""
+        """Return the command that makes the index; all other commands need it."""
         self._change(24, 0, 0, 0)
         return Attempt("index, update", self._indexing(self.index), self.index, {}, self.here)
 
     def export(self) -> None:
-        """Make the archive that is imported."""
+        """Make the archive for the imports."""
         in_process("export", self.archive, "--index", self.index)
         self.archived = dict(self.here)
 
@@ -113,12 +113,12 @@ class Workload:
         return Attempt("import", command, index, {}, self.archived, True, "is there already")
 
     def _new_place(self) -> Path:
-        """Return a folder that is not there, in an empty folder of its own."""
+        """Return a folder that does not exist yet, in an empty folder."""
         self.made += 1
         return self.bench.folder(f"new/{self.made}") / "index"
 
     def _change(self, added: int, changed: int, moved: int, removed: int) -> None:
-        """Change photographs in their folder; nothing is there twice."""
+        """Change photographs in their folder; no photograph is there twice."""
         spare = sorted(self.bench.photos.keys() - set(self.here.values()))
         fresh = iter(self.rng.sample(spare, min(added + changed, len(spare))))
         touched = self.rng.sample(sorted(self.here), changed + moved + removed)

@@ -1,4 +1,4 @@
-"""Part 2: bad files are indexed twice, and each has to be listed."""
+"""Part 2: indexes bad files twice; each must be listed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from faults.oddities import SUFFIXES, bad_files
 
 
 def try_bad_files(bench: Bench, wanted: int) -> Counts:
-    """Index bad files among good ones, twice; see that none is missing."""
+    """Index bad files among good ones, twice, and check that none is missing."""
     folder, index = bench.folder("bad"), bench.scratch / "bad-index"
     shutil.rmtree(index, ignore_errors=True)
     bad_files(bench, folder, wanted)
@@ -49,7 +49,7 @@ def try_bad_files(bench: Bench, wanted: int) -> Counts:
 
 
 def listed(bench: Bench, folder: Path, index: Path, good: Rows, runs: list[Any]) -> Counts:
-    """Compare the files of a folder with those that `bovw list` prints, and with what was said."""
+    """Compare the files of a folder with the output of `bovw list` and of the two runs."""
     (first, slow), (second, fast) = runs
     every = set(names_below(folder))
     pictures = {name for name in every if name.lower().endswith(SUFFIXES) and not hidden(name)}
@@ -95,7 +95,7 @@ def hidden(name: str) -> bool:
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without what is of one file only."""
+    """Return a reason without the details of a single file."""
     reason = re.sub(r": \d.*", "", reason)
     return re.sub(r"\d+", "N", reason)[:60]
 
@@ -112,9 +112,9 @@ def _note_opening(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def files_read_again(folder: Path, index: Path) -> set[str]:
-    """Plan another update of a folder; return its files that are opened, or to be read again.
+    """Plan another update of a folder; return the files that it opens or would read again.
 
-    Those that nobody could read are left out: every update looks whether they have become readable.
+    Unreadable files do not count: every update tries them again.
     """
     sys.addaudithook(_note_opening)
     rows = {row.name: row for row in Index.open(index).images()}
@@ -132,7 +132,7 @@ def unreadable(index: Path) -> set[str]:
 
 
 def ask_bad_ones(folder: Path, index: Path, skipped: list[str]) -> Counts:
-    """Ask with every file that was skipped and whose name is listed as it is, a hundred at once."""
+    """Search for every skipped file whose listed name is a real name, a hundred at once."""
     names = [name for name in skipped if (folder / name).is_file()]
     errors = 0
     for start in range(0, len(names), 100):

@@ -1,4 +1,4 @@
-"""What all parts share: photographs, a vocabulary, and asking an index."""
+"""What all parts share: photographs, a vocabulary, and searches of an index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rows = dict[str, str]
 
 @dataclass
 class Bench:
-    """Photographs by their SHA-256, a vocabulary trained on them, and a folder to work in."""
+    """Photographs by SHA-256, a vocabulary trained on them, and a folder to work in."""
 
     photos: dict[str, Path]
     vocab: Path
@@ -50,14 +50,14 @@ class Bench:
         shutil.copyfile(self.photos[sha], path)
 
     def query(self, searcher: Searcher, sha: str) -> tuple[Features, Box]:
-        """Describe a photograph as a query, once."""
+        """Return a photograph's features as a query; they are computed only once."""
         if sha not in self.described:
             options = searcher.feature_options
             self.described[sha] = describe_query(self.photos[sha], options=options)
         return self.described[sha]
 
     def not_found(self, index: Path, rows: Rows) -> list[str]:
-        """Return the names that their own pictures do not find first and confirmed."""
+        """Return the names that a search for their own picture does not find first, confirmed."""
         searcher = Searcher(Index.open(index))
         missing = []
         for name, sha in rows.items():
@@ -68,7 +68,7 @@ class Bench:
 
 
 def prepare(source: Path, scratch: Path) -> Bench:
-    """Reduce photographs of a folder, and train a vocabulary on them."""
+    """Reduce the photographs of a folder, and train a vocabulary on them."""
     pool = scratch / "pool"
     shutil.rmtree(pool, ignore_errors=True)
     pool.mkdir(parents=True)
@@ -92,7 +92,7 @@ def sha_of(path: Path) -> str:
 
 
 def rows_of(index: Path) -> Rows:
-    """Return what an index holds: the SHA-256 of every image by its name."""
+    """Return the SHA-256 of every image of an index, by name."""
     if not read_meta(index):
         return {}
     return {row.name: row.sha256 or "" for row in Index.open(index).images() if row.status == "ok"}

@@ -1,4 +1,4 @@
-"""What can happen to a file of an index."""
+"""Ways to damage a file of an index."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from bovw.index.catalog import FILE
 
-# The catalog is flipped as often as so many other files: it has no array's plain structure.
+# The catalog gets as many flips as this many other files: its structure is more complex.
 CATALOG_SHARE = 6
 
 
 class Damage(NamedTuple):
-    """What is done to one file of an index: `kind` at a place, or with another file."""
+    """Damage to one file of an index: `kind` at a place, or with another file."""
 
     kind: str
     file: str
@@ -24,7 +24,7 @@ class Damage(NamedTuple):
 
 
 def planned(index: Path, files: list[str], flips: int, rng: random.Random) -> Iterator[Damage]:
-    """Yield as many flips of each file, and what else can happen to it."""
+    """Yield the flips, the same number for each file, and then all other damage."""
     each = -(-flips // (len(files) + CATALOG_SHARE - 1))
     for file in files:
         size = (index / file).stat().st_size
@@ -45,7 +45,7 @@ def planned(index: Path, files: list[str], flips: int, rng: random.Random) -> It
 
 
 def inflict(damage: Damage, index: Path) -> None:
-    """Do a damage to an index."""
+    """Damage an index."""
     path = index / damage.file
     content = path.read_bytes()
     if damage.kind == "flipped":
@@ -67,7 +67,7 @@ def inflict(damage: Damage, index: Path) -> None:
 
 
 def sampled(found: list[Damage], rng: random.Random, size: int = 40) -> list[Damage]:
-    """Take damages to repair, half of them to the catalog."""
+    """Return a sample of the damage to repair, half of it to the catalog."""
     catalog = [damage for damage in found if damage.file == FILE]
     other = [damage for damage in found if damage.file != FILE]
     return [d for group in (catalog, other) for d in rng.sample(group, min(size // 2, len(group)))]

@@ -1,10 +1,10 @@
-"""What each part counts, and which of it must be 0."""
+"""The counts of each part, and which of them must be 0."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# What must be 0, in any part.
+# Counts that must be 0 in every part.
 NEVER = (
     "images_lost", "strangers", "half_done", "failed_runs", "failed_checks", "locks_left",
     "failed_next_runs", "leftovers", "workers_left", "hung",

@@ -1,8 +1,8 @@
-"""Part 2, besides: work that crashes or hangs its process is lost alone."""
+"""Also in part 2: an item that crashes or hangs its process must not affect the others."""
 
 from __future__ import annotations
 
-# Little is imported here: after each crash, another process imports it again.
+# This module imports little, because a new process imports it after each crash.
 import ctypes
 import os
 import random
@@ -14,7 +14,7 @@ from faults.counts import Counts
 
 
 def deed(item: tuple[int, str]) -> int:
-    """Do what a decoder must not do."""
+    """Behave as a bad decoder may."""
     number, kind = item
     if kind == "segfault":
         ctypes.string_at(0)
@@ -28,7 +28,7 @@ def deed(item: tuple[int, str]) -> int:
 
 
 def try_guard(rng: random.Random, items: int = 100) -> Counts:
-    """Let the work on some items crash or hang; see that only these are lost."""
+    """Let some items crash or hang, and check that only these are lost."""
     kinds = ["fine"] * 12 + ["segfault", "hang", "kill", "exit"]
     work = [(number, rng.choice(kinds)) for number in range(items)]
     answers = list(run_isolated(deed, work, 2, 1.0))

@@ -1,4 +1,4 @@
-"""Part 4: what is found of damage to an index, and what a query makes of it."""
+"""Part 4: does `bovw check` find damage to an index, and what does a query do?"""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from faults.repairs import repairs
 
 
 class Outcome(NamedTuple):
-    """What `bovw check` and a query made of a damage: exit codes and what they printed.
+    """The results of `bovw check` and a query after damage: exit codes and output.
 
-    sealed  whether `bovw merge` took it for content, so that `bovw check` cannot find it any more
+    sealed  whether `bovw merge` took the damage for content, so that `bovw check` finds it no more
     """
 
     damage: Damage
@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 
 
 def try_damage(bench: Bench, flips: int) -> Counts:
-    """Damage copies of an index in many ways, and repair some of them."""
+    """Damage copies of an index in many ways, and repair some of the copies."""
     folder = bench.folder("damage")
     photos, index = folder / "photos", folder / "index"
     rows = damaged_collection(bench, photos, index)
@@ -76,7 +76,7 @@ def try_damage(bench: Bench, flips: int) -> Counts:
 
 
 def damaged_collection(bench: Bench, photos: Path, index: Path) -> Rows:
-    """Index a folder so that there are several segments, a removed image, and links."""
+    """Index a folder: the index gets several segments, a removed image, and links."""
     rows = {f"{number:02}.jpg": sha for number, sha in enumerate(sorted(bench.photos)[:28])}
     names = list(rows)
     for start, end in ((0, 22), (22, 27), (27, 28)):
@@ -87,14 +87,14 @@ def damaged_collection(bench: Bench, photos: Path, index: Path) -> Rows:
     (photos / gone).unlink()
     bovw("index", photos, "--index", index).check_returncode()
     bovw("link", "--index", index).check_returncode()
-    # Three quarters of a catalog after some commits is free space, where damage does nothing.
+    # After some commits, three quarters of the catalog are free space, where damage is harmless.
     with closing(sqlite3.connect(index / FILE)) as catalog:
         catalog.execute("VACUUM")
     return {name: sha for name, sha in rows.items() if name != gone}
 
 
 def outcome(damage: Damage, index: Path, queries: list[Path], scratch: Path) -> Outcome:
-    """Damage a copy of an index, check it and ask it."""
+    """Damage a copy of an index, search it and check it."""
     copy = scratch / str(os.getpid()) / "index"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(index, copy)
@@ -102,7 +102,7 @@ def outcome(damage: Damage, index: Path, queries: list[Path], scratch: Path) -> 
     query = in_process("query", *queries, "--index", copy, "--topk", 5, "--format", "jsonl")
     answers = [json.loads(line) for line in query[1].splitlines() if line.startswith("{")]
     check = in_process("check", "--index", copy)
-    # All else is made again by every commit; a byte too many is left behind.
+    # Every commit rewrites all other files, and drops extra bytes.
     original = damage.file == FILE or damage.file.startswith("segments/")
     original = original and damage.kind != "longer"
     merged = original and check[0] != 0 and in_process("merge", "--index", copy)[0] == 0
@@ -117,12 +117,12 @@ def ask_files(index: Path, queries: list[Path]) -> list[Any]:
 
 
 def brief(answers: list[Any]) -> list[Any]:
-    """Keep of answers what does not depend on the order of sums."""
+    """Return the parts of the answers that do not depend on the order of sums."""
     return [[a["rank"], a["name"], a["inliers"], float(f"{a['score']:.4g}")] for a in answers]
 
 
 def summary(outcomes: list[Outcome], whole: list[Any], index: Path, notes: list[str]) -> Counts:
-    """Count what became of damages of one kind."""
+    """Count the outcomes of one kind of damage."""
     counts = Counter[str](dict.fromkeys(
         ("done", "found by check", "and the file named", "missed", "unused bytes of the catalog",
          "sealed by a merge", "answered", "answered as before", "refused", "crashed"),
@@ -137,7 +137,7 @@ def summary(outcomes: list[Outcome], whole: list[Any], index: Path, notes: list[
         if found and not named:
             notes.append(f"not named: {damage}: {told.strip()[:300]}")
         if not found:
-            # Free space of SQLite: no row of any table has changed.
+            # Damage to SQLite's free space changes no row of any table.
             harmless = damage.file == FILE and answers == whole
             counts["unused bytes of the catalog" if harmless else "missed"] += 1
             notes.append(f"not found: {damage}")

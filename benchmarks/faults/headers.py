@@ -1,4 +1,4 @@
-"""Headers of pictures that are giant or empty, with hardly anything behind them."""
+"""Headers of giant and empty pictures, with almost no data after them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Made = Iterator[tuple[str, bytes]]
 
 
 def declared(contents: list[tuple[str, bytes]], source: Path, rng: random.Random) -> Made:
-    """Yield headers of giant and of empty pictures with hardly anything behind them."""
+    """Yield headers of giant and empty pictures, with almost no data after them."""
     sides = (0, 1, 65_535, 100_000, 2**31 - 1, 2**32 - 1)
     sizes = [(w, 480) for w in sides] + [(s, s) for s in sides] + [(15_000, 15_000)]
     for number, (width, height) in enumerate(sizes):

@@ -1,4 +1,4 @@
-"""Part 1: commands that write are killed, and what they leave is looked at."""
+"""Part 1: kills commands that write, and checks what they leave behind."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from faults.commands import BOVW, PATIENCE, in_process
 from faults.counts import NEVER, Counts
 from faults.remains import leftovers, lost, processes_of
 
-# Seconds after which a worker of a killed process should have noticed.
+# Seconds after which the workers of a killed process should have ended.
 LINGER = 15.0
 
 
 class Killer:
-    """Runs commands and kills them, and looks at what they leave."""
+    """Runs commands, kills them, and checks what they leave behind."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.rng = bench, bench.rng
         self.workload = Workload(bench)
-        # Seconds that each command took when nobody killed it, and until it began to write.
+        # Seconds that each command takes when it is not killed, and until it begins to write.
         self.took: dict[str, float] = {}
         self.began: dict[str, float] = {}
         self.by_kind: dict[str, Counter[str]] = {}
         self.total: Counter[str] = Counter()
         self.notes: list[str] = []
-        # Killed processes' sessions, and when they were killed.
+        # The sessions of killed processes, and the times of their kills.
         self.sessions: list[tuple[int, float]] = []
 
     def run(self, kills: int) -> Counts:
-        """Do so many runs; each kind of command is run once to its end before, to be timed."""
+        """Kill `kills` commands; first, each kind runs once to its end, for its time."""
         self._measure(self.workload.first())
         self.workload.export()
         for make, _ in self.workload.kinds.values():
@@ -57,7 +57,7 @@ class Killer:
         return self.counts()
 
     def counts(self) -> Counts:
-        """Return all counts by name, those that should be 0 too."""
+        """Return all counts by name, including those that should be 0."""
         zeros = NEVER[: NEVER.index("hung") + 1]
         kinds = {kind: dict(counted) for kind, counted in sorted(self.by_kind.items())}
         ordered = dict(sorted(self.total.items(), key=lambda item: item[0] in zeros))
@@ -67,7 +67,7 @@ class Killer:
     # Runs
 
     def _measure(self, attempt: Attempt) -> None:
-        """Run a command to its end, and note how long it took."""
+        """Run a command to its end, and note its time."""
         started = time.perf_counter()
         process = self._start(attempt)
         self._wait_for(lambda: self._writes(attempt, process), process)
@@ -79,11 +79,11 @@ class Killer:
         self._clear(attempt)
 
     def _trial(self, attempt: Attempt) -> None:
-        """Kill a command, perhaps again and again, then let it end."""
+        """Kill a command, maybe several times, then run it to its end."""
         while True:
             ended = self._kill(attempt)
             now = self._look_after(attempt, complete=ended)
-            # Where all is done, the same command is refused.
+            # If everything is done already, the same command is refused.
             done = bool(attempt.refusal) and now == attempt.after
             if ended or done or self.rng.random() < 0.75:
                 break
@@ -92,7 +92,7 @@ class Killer:
         self._clear(attempt)
 
     def _kill(self, attempt: Attempt) -> bool:
-        """Run a command and kill it; tell whether it came to its end before."""
+        """Run a command and kill it; tell whether it ended before that."""
         process = self._start(attempt)
         moment = self.rng.choice(("any time", "writing", "commit"))
         whole = self.rng.random() < 0.5
@@ -146,7 +146,7 @@ class Killer:
         return False
 
     def _parts(self, attempt: Attempt) -> set[str]:
-        """Return what a commit writes to: its folders, and SQLite's journal."""
+        """Return the paths that a commit creates: its folders, and SQLite's journal."""
         root = attempt.folder.parent if attempt.kind == "import" else attempt.folder
         found = set()
         for at, folders, files in os.walk(root):
@@ -158,12 +158,12 @@ class Killer:
         return not self._parts(attempt) <= known
 
     def _wait_for(self, true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-        """Wait until something holds, or the process has ended."""
+        """Wait until a condition is true or the process has ended."""
         while process.poll() is None and not true():
             time.sleep(0.0005)
 
     def _run_again(self, attempt: Attempt, now: Rows) -> None:
-        """Run the same command to its end; it may say that all is done already."""
+        """Run the same command to its end; it may report that everything is done already."""
         process = self._start(attempt)
         try:
             code = process.wait(PATIENCE)
@@ -180,13 +180,13 @@ class Killer:
             self._fault(attempt, "failed_next_runs", f"exit code {code}: {said}")
         self._look_after(attempt, complete=True, cleared=code == 0)
 
-    # What is left
+    # Remains
 
     def _look_after(self, attempt: Attempt, complete: bool, cleared: bool = True) -> Rows:
-        """Look at what a command left; return what the index holds.
+        """Check what a command left behind; return what the index holds.
 
-        complete  whether it came to its end, or an earlier run of it did
-        cleared   whether it should have removed what an earlier run left
+        complete  whether it, or an earlier run of it, came to its end
+        cleared   whether it should have removed the remains of an earlier run
         """
         index = attempt.folder
         self._check(attempt, complete)
@@ -213,7 +213,7 @@ class Killer:
 
     def _check(self, attempt: Attempt, complete: bool) -> None:
         code, said = in_process("check", "--index", attempt.folder)
-        # A first build or an import that committed nothing has left no index to check.
+        # If a first build or an import committed nothing, there is no index to check.
         none = not attempt.before and not complete and not attempt.folder.joinpath(FILE).exists()
         if not attempt.before and not complete and not none:
             with suppress(BovwError):
@@ -233,7 +233,7 @@ class Killer:
             self._fault(attempt, "locks_left", str(error))
 
     def _end_sessions(self, attempt: Attempt) -> None:
-        """Count workers that live on long after their main process was killed, and end them."""
+        """Count and end workers that still run long after their main process was killed."""
         waiting = []
         for session, killed in self.sessions:
             alive = processes_of(session)
@@ -255,7 +255,7 @@ class Killer:
         self.by_kind.setdefault(attempt.kind, Counter())[name] += 1
 
     def _fault(self, attempt: Attempt, name: str, note: str) -> None:
-        """Count what should not be, and keep a note of it."""
+        """Count a fault, and keep a note of it."""
         self._count(attempt, name)
         self.notes.append(f"run {self.total['runs']}, {attempt.kind}: {name}: {note}")
         print(self.notes[-1], file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Files that were damaged, and files that were never right."""
+"""Damaged files, and files that never were valid pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORIENTATION = 0x0112
 
 
 def bad_files(bench: Bench, folder: Path, wanted: int) -> None:
-    """Damage a few photographs in many ways, and write them with files that were never right."""
+    """Write photographs damaged in many ways, and files that never were valid pictures."""
     rng = random.Random(1)
     sources = [bench.photos[sha] for sha in sorted(bench.photos)[:3]]
     contents = [one for path in sources[:2] for one in encodings(path)]
@@ -87,14 +87,14 @@ def scramble(content: bytes, rng: random.Random) -> bytes:
 
 
 def splice(content: bytes, rng: random.Random) -> bytes:
-    """Take a piece out, or put it in twice."""
+    """Remove a piece, or repeat it."""
     start, length = rng.randrange(len(content)), rng.randrange(1, 2000)
     piece = content[start : start + length]
     return content[:start] + (2 * piece if rng.random() < 0.5 else b"") + content[start + length :]
 
 
 def odd_pictures(contents: list[tuple[str, bytes]], source: Path, rng: random.Random) -> Made:
-    """Yield pictures that are unusual but right, or of unusual sizes."""
+    """Yield pictures that are unusual but valid, or of unusual sizes."""
     with Image.open(source) as opened:
         picture = opened.convert("RGB").resize((320, 240))
     turned = [picture.rotate(angle) for angle in (0, 10, 20)]
@@ -167,7 +167,7 @@ NAMES = (
 
 
 def odd_places(folder: Path, source: Path) -> None:
-    """Write files with odd names, and what looks like a file and is none."""
+    """Write files with odd names, and things that look like files but are not."""
     for name in NAMES:
         shutil.copyfile(source, os.fsencode(folder) + b"/" + name)
     os.mkfifo(folder / "fifo.jpg")

@@ -1,4 +1,4 @@
-"""What a killed command leaves: images, files and processes."""
+"""Finds what a killed command leaves behind: images, files and processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faults.bench import Rows
 
 
 def lost(attempt: Attempt, now: Rows) -> Iterator[str]:
-    """Yield the images that a command should have kept at every moment, and that are not there."""
+    """Yield the missing images that a command should have kept at all times."""
     contents, wanted = set(now.values()), set(attempt.after.values())
     for name, sha in attempt.before.items():
         if name in attempt.after:
@@ -25,7 +25,7 @@ def lost(attempt: Attempt, now: Rows) -> Iterator[str]:
 
 
 def leftovers(index: Path) -> list[Path]:
-    """Return what is in an index or beside it and belongs to nothing."""
+    """Return files and folders, in or beside an index, that do not belong to it."""
     meta = read_meta(index)
     if not meta:
         return []
@@ -40,7 +40,7 @@ def leftovers(index: Path) -> list[Path]:
 
 
 def processes_of(session: int) -> list[int]:
-    """Return the processes of a session that are alive."""
+    """Return the live processes of a session."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

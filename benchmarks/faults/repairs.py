@@ -1,4 +1,4 @@
-"""Part 4, besides: damaged indexes are brought back by the commands that messages name."""
+"""Also in part 4: repairs damaged indexes with the commands that the messages suggest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faults.counts import Counts
 
 
 def repairs(bench: Bench, folder: Path, work: list[Damage], rows: Rows, notes: list[str]) -> Counts:
-    """Repair a sample of damages by the commands that the messages name; compare the answers."""
+    """Repair a sample of the damage as the messages suggest, and compare the answers."""
     whole = answers_of(bench, folder / "index", rows)
     counts = Counter[str](dict.fromkeys(
         ("damages", "by --repair and index", "by index --vocab", "by a new index",
@@ -40,7 +40,7 @@ def repairs(bench: Bench, folder: Path, work: list[Damage], rows: Rows, notes: l
 def same_again(
     bench: Bench, index: Path, model: Path, rows: Rows, whole: dict[str, list[Any]]
 ) -> bool:
-    """Tell whether an index is whole, and is and answers as before it was damaged."""
+    """Tell whether an index is valid, and has the same content and answers as before."""
     if in_process("check", "--index", index)[0] or in_process("list", "--index", index)[0]:
         return False
     same_options = read_meta(index)["options"] == read_meta(model)["options"]
@@ -48,7 +48,7 @@ def same_again(
 
 
 def answers_of(bench: Bench, index: Path, rows: Rows) -> dict[str, list[Any]]:
-    """Ask an index with all its pictures; links, which a repair drops, are left out."""
+    """Search an index for all its pictures, without links, because a repair drops them."""
     searcher = Searcher(Index.open(index), SearchOptions(augment=False))
     answers = {}
     for name, sha in rows.items():
@@ -58,7 +58,7 @@ def answers_of(bench: Bench, index: Path, rows: Rows) -> dict[str, list[Any]]:
 
 
 def bring_back(bench: Bench, photos: Path, index: Path) -> tuple[str, str]:
-    """Repair an index as a user would: what helped, and what the repair said."""
+    """Repair an index as a user would; return what helped, and the output of the repair."""
     repaired = bovw("check", "--repair", "--index", index)
     said = repaired.stdout + repaired.stderr
     if repaired.returncode == 0 and bovw("index", photos, "--index", index).returncode == 0:

@@ -1,4 +1,4 @@
-"""Part 3: two at once, readers beside a writer and a writer beside another."""
+"""Part 3: readers next to a writer, and a writer next to another."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def known(bench: Bench, sha: str, name: str) -> Known:
 
 
 def state_of(index: Index) -> str:
-    """Return a digest of the names of the images that an opened index holds."""
+    """Return a digest of the names of the images in an open index."""
     live = np.flatnonzero(index.statistics.live).tolist()
     names = sorted(index.names[image] for image in live)
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def write_on(index: Path, comes_and_goes: list[Known], seconds: float, log: Path) -> None:
-    """Replace images by others, a commit each time; log every state before it is committed."""
+    """Replace images, with a commit each time; log every state before the commit."""
     rng = random.Random(2)
     deadline = time.monotonic() + seconds
     commits = 0
@@ -83,7 +83,7 @@ def write_on(index: Path, comes_and_goes: list[Known], seconds: float, log: Path
 def read_on(
     index: Path, stays: dict[str, tuple[Features, Box]], seconds: float, number: int, out: Path
 ) -> None:
-    """Open an index anew for every query; write what was seen and how long it took."""
+    """Open the index anew for every query; write counts and times to a file."""
     rng = random.Random(number)
     seen: Counter[str] = Counter()
     times: list[float] = []
@@ -108,14 +108,14 @@ def read_on(
         right = right and all(np.isfinite(hit.score) for hit in hits)
         right = right and len({hit.name for hit in hits}) == len(hits)
         seen["wrong_answers"] += not right
-        # The first ones bring in what is loaded once a process.
+        # The first queries also load what a process loads only once.
         times += [took] if seen["queries"] > 5 else []
     content = {"seen": seen, "times": times, "states": sorted(states)}
     out.write_text(json.dumps(content), encoding="utf-8")
 
 
 def try_two_at_once(bench: Bench, seconds: float) -> Counts:
-    """Query while another process writes, and while none does; then let two write."""
+    """Search while another process writes and while none does; then let two write."""
     folder = bench.folder("together")
     index, log = folder / "index", folder / "states"
     all_known = [
@@ -131,7 +131,7 @@ def try_two_at_once(bench: Bench, seconds: float) -> Counts:
     stays = {one.row.name: bench.query(searcher, one.sha) for one in all_known[:24]}
     quiet = readers(index, stays, seconds / 4, folder, None)
     busy = readers(index, stays, seconds, folder, partial(write_on, index, all_known[24:]))
-    # Half of it afterwards: others may use the processors, too.
+    # The second half of the quiet time comes last, in case other work slows the machine.
     quiet = added(quiet, readers(index, stays, seconds / 4, folder, None))
     committed = set(log.read_text(encoding="utf-8").split())
     p95 = {name: float(np.percentile(got["times"], 95)) for name, got in
@@ -156,7 +156,7 @@ def try_two_at_once(bench: Bench, seconds: float) -> Counts:
 
 
 def made_empty(bench: Bench, index: Path) -> IndexWriter:
-    """Start an index with the vocabulary."""
+    """Start an empty index with the vocabulary."""
     vocabulary = Vocabulary.load(bench.vocab)
     options = {name: getattr(OPTIONS, name) for name in OPTIONS.__dataclass_fields__}
     writer = IndexWriter.create(
@@ -173,7 +173,7 @@ def readers(
     folder: Path,
     writer: Callable[[float, Path], None] | None,
 ) -> Counts:
-    """Run four readers, and a writer beside them if one is given: what they saw together."""
+    """Run four readers, and a writer if one is given; return the readers' counts together."""
     context = multiprocessing.get_context("spawn")
     outs = [folder / f"reader{number}.json" for number in range(4)]
     processes = [
@@ -199,7 +199,7 @@ def readers(
 
 
 def added(first: Counts, second: Counts) -> Counts:
-    """Add up what readers saw."""
+    """Add up the counts of two runs of the readers."""
     return {name: first[name] | second[name] if isinstance(first[name], set)
             else first[name] + second[name] for name in first}  # fmt: skip
 
@@ -215,7 +215,7 @@ with IndexWriter.open(Path(sys.argv[1])):
 
 
 def two_writers(bench: Bench, index: Path, rounds: int = 12) -> Counts:
-    """Let a writer meet one that is at work, and one that was killed at work."""
+    """Start a writer while another one works, and after another one was killed."""
     photo = next(iter(bench.photos.values()))
     counts = Counter({"writers that met another": 0, "not_told_to_wait": 0, "not_let_in": 0})
     for _ in range(rounds):

@@ -1,1 +1,1 @@
-"""Compares bovw with other ways to find images; `__main__` says how."""
+"""Compares bovw with other ways to find images; see `__main__`."""

@@ -3,26 +3,26 @@
     python benchmarks/peers IMAGES TRUTH.json [TRUTH.json...] [--index INDEX] [--brute N]
         [--only PEER...]
 
-All truths are about the same images. Everybody gets the features of `bovw.features.sift`, their
-descriptors turned into RootSIFT as bovw does inside, and is used as its documentation has it:
+All truths must be about the same images. All peers get the features of bovw's describer, with
+RootSIFT descriptors, and are used as their documentation says:
 
-bovw    its methods, on the index given, or on one that is made with defaults
-colmap  the program's vocabulary tree as it comes (3.8): 65,536 words, 64-bit signatures, 5 words a
-        query feature; then with its own verification, vote and verify, of the best 100. Its
-        k-means is slow: 300 random images and 5 rounds instead of all images and 11
-opencv  the bag of words of its tutorials: cv2.BOWKMeansTrainer, 2,000 words from 50,000 features,
-        and what BOWImgDescriptorExtractor, which takes no descriptors in Python, does with them:
-        the nearest words' histogram, by FLANN; compared by cosine
-faiss   descriptors in IVF4096,PQ32, 16 lists visited; a feature's 5 neighbours vote with how much
-        nearer they are than the sixth, once an image (local naive Bayes nearest neighbour)
+bovw    its methods, on INDEX or on a new index with defaults
+colmap  the program's vocabulary tree with its defaults (3.8): 65,536 words, 64-bit signatures, 5
+        words per query feature; then with its own verification, vote and verify, of the best 100.
+        Its k-means is slow, so it trains on 300 random images for 5 rounds, not on all for 11
+opencv  the bag of words of its tutorials: cv2.BOWKMeansTrainer, 2,000 words from 50,000 features.
+        BOWImgDescriptorExtractor takes no descriptors in Python, so its work is done here: a
+        histogram of the nearest words, found by FLANN. Histograms are compared by cosine
+faiss   descriptors in IVF4096,PQ32, 16 lists visited. Each feature's 5 neighbours vote with how
+        much nearer they are than the sixth, once per image (local naive Bayes nearest neighbour)
 brute   N random queries of every truth are matched with every image: nearest descriptor, ratio to
         the second nearest below 0.8, one to one. Images rank by matches, or by the inliers of
         cv2.findHomography (USAC_MAGSAC, 5 pixels)
 
-VISE has no Python package and ASMK's own needs a compiler: bovw's ASMK* stands for it. mAP is
-official, and regions keep the keypoints inside. A query's time is the median with features given,
-on the threads that each program takes by itself. Building begins at the features, bovw's at the
-image files. Bytes leave out what does not grow with the images.
+VISE has no Python package and ASMK's own package needs a compiler, so bovw's ASMK* stands for it.
+mAP is the official one, and a region keeps the keypoints inside it. A query's time is the median
+with features given; each program uses its own default number of threads. Build time starts at the
+features, for bovw at the image files. Bytes count only what grows with the number of images.
 """
 
 from __future__ import annotations

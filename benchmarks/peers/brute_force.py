@@ -1,4 +1,4 @@
-"""Brute force: a query is matched with every image."""
+"""Brute force: every query is matched with every image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def brute(database: Database) -> Iterator[Method]:
                 asked = query.features.descriptors.astype(np.float32)
                 matches = [match(asked, image) for image in descriptors]
                 kept[query] = matches, time.perf_counter() - start
-            # What the matches took counts for both methods.
+            # The time for matching counts for both methods.
             matches, seconds = kept[query]
             start = time.perf_counter()
             pairs = zip(database.features, matches, strict=True)
@@ -38,15 +38,15 @@ def brute(database: Database) -> Iterator[Method]:
     features = database.count / len(database.names)
     by_matches = partial(rank, lambda query, image, matches: len(matches[0]))
     yield Method("brute force, ratio test", by_matches, 128 * features, 0, slow=True)
-    # With two numbers for a position.
+    # Plus two numbers for the position.
     yield Method("brute force, homography", partial(rank, inliers), 136 * features, 0, slow=True)
 
 
 def match(query: Floats, image: Floats) -> Matches:
-    """Return the features of a query that pass the ratio test, and what they match in an image.
+    """Return the query's features that pass the ratio test, and their matches in the image.
 
-    A feature of the image keeps its nearest match only: without that, homographies which carry the
-    whole query onto one point have the most inliers.
+    Each feature of the image keeps only its nearest match. Otherwise a homography that maps the
+    whole query to one point would have the most inliers.
     """
     own, rows = (query * query).sum(1), np.arange(len(query))
     distances = (-2 * query) @ image.T

@@ -1,4 +1,4 @@
-"""The vocabulary tree of COLMAP, by its command line."""
+"""COLMAP's vocabulary tree, through its command line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def colmap(database: Database) -> Iterator[Method]:
         parts = re.split(r"Querying for image q(\d+) \[.*\] in ([\d.]+)s", output)[1:]
         for number, seconds, hits in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
             found = [names[int(i)] for i in re.findall(r"image_name=d(\d+),", hits)]
-            # Only the verified images are printed: the others follow as they were without.
+            # COLMAP prints only the verified images. The others follow in their former order.
             plain.extend([] if verified else [found])
             yield list(dict.fromkeys(found + plain[int(number)])), float(seconds)
 
@@ -55,7 +55,7 @@ def colmap(database: Database) -> Iterator[Method]:
 
 
 def add_to_colmap(folder: Path, kind: str, images: Iterable[Features]) -> None:
-    """Put images, called by their kind and number, into COLMAP's database, and into a list."""
+    """Add images to COLMAP's database and to a list; names are the kind and a number."""
     sql = sqlite3.connect(folder / "colmap.db")
     sql.execute("INSERT OR IGNORE INTO cameras VALUES (1, 0, 1, 1, x'', 0)")
     names = []
@@ -63,8 +63,8 @@ def add_to_colmap(folder: Path, kind: str, images: Iterable[Features]) -> None:
         names.append(f"{kind}{number}")
         insert = "INSERT INTO images (name, camera_id) VALUES (?, 1)"
         row = sql.execute(insert, names[-1:]).lastrowid
-        # COLMAP's origin is the corner of the first pixel, its scale a radius, and its own
-        # RootSIFT twice as long as ours.
+        # COLMAP's origin is the corner of the first pixel, its scale is a radius, and its own
+        # RootSIFT is twice as long as ours.
         x, y, size, angle = features.keypoints.T
         frames = np.column_stack([x + 0.5, y + 0.5, size / 2, np.deg2rad(angle)])
         doubled = np.minimum(2 * features.descriptors.astype(np.float32), 255).astype(np.uint8)

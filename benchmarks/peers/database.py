@@ -1,4 +1,4 @@
-"""What all peers get: the images with their features, the queries, and how a method is asked."""
+"""What all peers share: images with features, queries, and the interface of a method."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from bovw.options import FeatureOptions
 from bovw.records import Box, Features, Floats
 from bovw.search import Searcher
 
-Answer = tuple[list[str], float]  # names, best first, of all images or the best; seconds
+Answer = tuple[list[str], float]  # names of the images found, best first; seconds
 Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Database:
-    """The images that have features, in name order, and bovw's index of them."""
+    """The images that have features, sorted by name, and bovw's index of them."""
 
     names: list[str]
     features: list[Features]
@@ -50,7 +50,7 @@ class Database:
         return np.concatenate([f.descriptors for f in self.features])[chosen].astype(np.float32)
 
     def best(self, scores: Numbers) -> list[str]:
-        """Return all names by descending score, ties by name."""
+        """Return all names by descending score; equal scores by name."""
         return [self.names[i] for i in np.argsort(-scores, kind="stable")]
 
 
@@ -66,7 +66,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Method:
-    """One way to rank, ready to be asked; `slow` ones get a few queries only."""
+    """One way to rank, ready for queries; slow methods get only a few queries."""
 
     name: str
     rank: Callable[[Sequence[Asked]], Iterable[Answer]]
@@ -87,7 +87,7 @@ def describe(datasets: Iterable[Dataset], images: Path, options: FeatureOptions)
 
 
 def draw(queries: Sequence[Asked], count: int) -> list[Asked]:
-    """Return `count` random queries of every data set, always the same."""
+    """Return `count` random queries of every data set, the same in every run."""
     drawn = []
     for dataset in dict.fromkeys(query.dataset for query in queries):
         candidates = [query for query in queries if query.dataset == dataset]
@@ -98,7 +98,7 @@ def draw(queries: Sequence[Asked], count: int) -> list[Asked]:
 def prepare(
     datasets: Sequence[Dataset], images: Path, index: Path | None, scratch: Path
 ) -> Database:
-    """Describe the images, and index them with bovw where there is no index."""
+    """Compute the features of the images, and index them with bovw unless an index is given."""
     files = database_files(datasets[0], images)
     start = time.perf_counter()
     opened = Index.open(index) if index else build_index(files, scratch / "bovw")
@@ -113,7 +113,7 @@ def prepare(
 
 
 def each(find: Callable[[Asked], list[str]], queries: Iterable[Asked]) -> Iterator[Answer]:
-    """Answer one query after the other."""
+    """Answer the queries one by one, and time each."""
     for query in queries:
         start = time.perf_counter()
         yield find(query), time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Votes of the nearest descriptors, which faiss finds."""
+"""Votes of the nearest descriptors, found by faiss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAISS_INDEX, FAISS_SAMPLE, FAISS_LISTS, FAISS_NEIGHBOURS = "IVF4096,PQ32", 200_0
 
 
 def faiss_votes(database: Database) -> Iterator[Method]:
-    faiss.omp_set_num_threads(available_jobs())  # bovw sets what it needs itself
+    faiss.omp_set_num_threads(available_jobs())  # bovw sets its own threads
     start = time.perf_counter()
     index = faiss.index_factory(128, FAISS_INDEX)
     index.train(database.sample(FAISS_SAMPLE))
@@ -33,7 +33,7 @@ def faiss_votes(database: Database) -> Iterator[Method]:
         distances, images = index.search(descriptors, FAISS_NEIGHBOURS + 1)
         margins, images = (distances[:, -1:] - distances)[:, :-1], images[:, :-1]
         pairs = np.arange(len(images))[:, None] * count + images
-        # Neighbours come nearest first, and unique keeps the first of a feature and image.
+        # The nearest neighbours come first, and np.unique keeps the first per feature and image.
         _, first = np.unique(pairs, return_index=True)
         return database.best(np.bincount(images.flat[first], margins.flat[first], count))
 

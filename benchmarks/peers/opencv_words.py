@@ -1,4 +1,4 @@
-"""The bag of words of OpenCV."""
+"""OpenCV's bag of words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPENCV_WORDS, OPENCV_SAMPLE, OPENCV_ROUNDS = 2000, 50_000, 10
 
 
 def opencv(database: Database) -> Iterator[Method]:
-    # OpenCV 5 has moved its bag of words to the contributed modules.
+    # OpenCV 5 moved its bag of words to the contributed modules.
     home = cv2 if hasattr(cv2, "BOWKMeansTrainer") else cv2.xfeatures2d
     start = time.perf_counter()
     cv2.setRNGSeed(0)

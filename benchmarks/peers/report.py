@@ -1,4 +1,4 @@
-"""The figures of every method, and the tables."""
+"""Accuracy, time and size of every method, as a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peers.database import Answer, Asked, Method
 def figures(
     method: Method, answers: dict[Asked, Answer], queries: Sequence[Asked], images: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what a method measured on `queries`; images that it left out rank last, by name."""
+    """Return a method's results on `queries`; images that it did not return rank last, by name."""
     found: dict[str, Any] = {}
     for dataset in dict.fromkeys(query.dataset for query in queries):
         judged = [
@@ -37,7 +37,7 @@ def figures(
 
 def as_markdown(title: str, rows: Sequence[dict[str, Any]]) -> str:
     datasets = [f"{name} ({d['queries']})" for name, d in rows[0]["datasets"].items()]
-    headings = [title, *datasets, "ms a query", "kB an image", "s to build"]
+    headings = [title, *datasets, "ms per query", "kB per image", "s to build"]
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     for row in rows:
         cells = [f"{d['map']:.3f}, {d['recall_at_1']:.3f}" for d in row["datasets"].values()]
