@@ -39,8 +39,8 @@ def write_result(name: str, content: dict[str, Any]) -> Path:
     """Write `results/NAME.json`: the running command line, the machine, and `content`."""
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    # A benchmark of several files is a folder.
-    script = name if (HERE / name).is_dir() else f"{name}.py"
+    # The result can have another name than the script (--name).
+    script = Path(sys.argv[0]).name
     command = typed(["python", f"benchmarks/{script}", *sys.argv[1:]])
     result = {"command": command, "machine": machine(), **content}
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
