@@ -32,6 +32,10 @@ class Declared(NamedTuple):
     by: By
     holds: str
 
+    def empty(self, counts: Mapping[str, int]) -> npt.NDArray[Any]:
+        """Return an array of no rows, or of as many as `counts` says; see `lengths`."""
+        return np.empty([n if isinstance(n, int) else counts[n] for n in self.shape], self.dtype)
+
 
 def stored(dtype: str, *shape: str | int, by: By, holds: str) -> Any:
     """Declare a field of an `Arrays` record; see `Declared`. The file has the field's name.

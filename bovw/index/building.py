@@ -38,9 +38,8 @@ class SegmentBuilder:
 
     def segment(self) -> Segment:
         """Return the segment of all images added, sorted by word."""
-        postings = Postings.joined(self._parts, self._bits)
         by_image = {"sizes": np.array(self._sizes, np.int32).reshape(-1, 2)}
-        return Segment.of(postings, by_image, self._words)
+        return Segment.of(self._parts, by_image, self._words, self._bits)
 
 
 def quantise(features: Features) -> dict[str, npt.NDArray[Any]]:
@@ -66,18 +65,18 @@ def merge(segments: Sequence[Segment], live: Sequence[Bools]) -> Segment:
 
     Raises FormatError if the postings are damaged.
     """
-    first, parts = 0, []
+    count, parts = 0, []
     for segment, own in zip(segments, live, strict=True):
-        numbers = np.where(own, first + np.cumsum(own) - 1, -1).astype(np.int32)
+        numbers = np.where(own, count + np.cumsum(own) - 1, -1).astype(np.int32)
         parts.append(segment.select(numbers))
-        first += int(own.sum())
+        count += int(own.sum())
+    first = segments[0]
     by_image = {
         name: np.concatenate([getattr(s, name)[own] for s, own in zip(segments, live, strict=True)])
-        for name in Segment.declared("image")
+        for name in first.declared("image")
     }
-    bits = 64 * segments[0].signatures.shape[1]
-    words = len(segments[0].offsets) - 1
-    return Segment.of(Postings.joined(parts, bits), by_image, words)
+    words, bits = len(first.offsets) - 1, 64 * first.signatures.shape[1]
+    return first.of(parts, by_image, words, bits)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,24 +35,6 @@ class Postings:
     images: Ints
     arrays: dict[str, npt.NDArray[Any]]
 
-    @classmethod
-    def joined(cls, parts: Sequence[Postings], bits: int) -> Postings:
-        """Concatenate postings."""
-        none = np.empty(0, np.int32)
-        counts = lengths(words=0, bits=bits, images=0, postings=0)
-        empty = {
-            name: np.empty([n if isinstance(n, int) else counts[n] for n in one.shape], one.dtype)
-            for name, one in Segment.declared("posting").items()
-        }
-        return cls(
-            np.concatenate([none, *(part.words for part in parts)]),
-            np.concatenate([none, *(part.images for part in parts)]),
-            {
-                name: np.concatenate([first, *(part.arrays[name] for part in parts)])
-                for name, first in empty.items()
-            },
-        )
-
 
 @dataclass(frozen=True)
 class Segment(Arrays):
@@ -74,7 +56,7 @@ class Segment(Arrays):
     )  # fmt: skip
     signatures: Signatures = stored(
         "uint64", "postings", "bits / 64", by="posting",
-        holds="bit b is set if the feature is beyond its word along direction b",
+        holds="bit b: is the feature beyond its word along direction b",
     )  # fmt: skip
     positions: Positions = stored(
         "uint16", "postings", 2, by="posting",
@@ -89,7 +71,7 @@ class Segment(Arrays):
     )
 
     @classmethod
-    def open(cls, folder: Path) -> Segment:
+    def open(cls, folder: Path) -> Self:
         """Map a segment's files; raises FormatError if one is missing or damaged."""
         segment = cls.load(folder)
         # Kernels use these as indices, unchecked.
@@ -102,15 +84,28 @@ class Segment(Arrays):
         return segment
 
     @classmethod
-    def of(cls, postings: Postings, by_image: dict[str, npt.NDArray[Any]], words: int) -> Segment:
-        """Sort postings by word; within a word, they must come in ascending order of images.
+    def of(
+        cls,
+        parts: Sequence[Postings],
+        by_image: dict[str, npt.NDArray[Any]],
+        words: int,
+        bits: int,
+    ) -> Self:
+        """Concatenate postings and sort them by word. Within a word, they must ascend by image.
 
-        by_image  the arrays that have a row for each image, by name
+        by_image  the arrays with a row per image, by name
         """
-        order = np.argsort(postings.words, kind="stable")
-        offsets = np.searchsorted(postings.words[order], np.arange(words + 1)).astype(np.int64)
-        gaps, places = encode_images(offsets, postings.images[order])
-        by_posting = {name: array[order] for name, array in postings.arrays.items()}
+        none = np.empty(0, np.int32)
+        ids = np.concatenate([none, *(part.words for part in parts)])
+        images = np.concatenate([none, *(part.images for part in parts)])
+        order = np.argsort(ids, kind="stable")
+        offsets = np.searchsorted(ids[order], np.arange(words + 1)).astype(np.int64)
+        gaps, places = encode_images(offsets, images[order])
+        counts = lengths(words, bits, images=0, postings=0)
+        by_posting = {
+            name: np.concatenate([one.empty(counts), *(part.arrays[name] for part in parts)])[order]
+            for name, one in cls.declared("posting").items()
+        }
         return cls(offsets=offsets, places=places, gaps=gaps, **by_posting, **by_image)
 
     def select(self, numbers: Ints) -> Postings:
