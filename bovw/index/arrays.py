@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Self, cast
 import numpy as np
 import numpy.typing as npt
 
+from bovw.compute.files import file_sha256
 from bovw.errors import damaged_file
 
 By = Literal["posting", "image", "word", "segment"]
@@ -124,11 +124,3 @@ def save_array(path: Path, array: npt.NDArray[Any]) -> str:
         file.flush()
         os.fsync(file.fileno())
     return file_sha256(path)
-
-
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256, or an empty string if there is no such file."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

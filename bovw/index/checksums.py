@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bovw.index.arrays import file_sha256
+from bovw.compute.files import file_sha256
 from bovw.index.catalog import SegmentRow
 from bovw.index.components import COMPONENTS
 

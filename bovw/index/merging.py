@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bovw.compute.files import file_sha256
 from bovw.errors import damaged_file
-from bovw.index.arrays import file_sha256
 from bovw.index.building import StoredSegment, merge
 from bovw.index.catalog import ImageRow, SegmentRow
 from bovw.index.components import NUMBERED

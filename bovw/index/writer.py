@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bovw.compute.files import file_sha256
 from bovw.errors import FormatError, damaged_file
-from bovw.index.arrays import Arrays, file_sha256, sync_folder
+from bovw.index.arrays import Arrays, sync_folder
 from bovw.index.building import SegmentBuilder, StoredSegment
 from bovw.index.catalog import FILE, Catalog, ImageRow, no_index, read_meta
 from bovw.index.graph import Graph

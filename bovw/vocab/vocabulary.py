@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bovw.compute.files import file_sha256
 from bovw.compute.processes import Workers
 from bovw.compute.threads import map_rows
 from bovw.errors import BovwError, FormatError, check_not_newer
@@ -146,7 +147,7 @@ class Vocabulary:
             "bits": self.bits,
             "features": asdict(self.kind) if self.kind else None,
             "settings": self.settings,
-            "checksums": {name: _sha256(folder / name) for name in (*ARRAYS, CELLS)},
+            "checksums": {name: file_sha256(folder / name) for name in (*ARRAYS, CELLS)},
         }
         with (folder / "manifest.json").open("w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1)
@@ -168,7 +169,7 @@ class Vocabulary:
             words, projection, sources = (np.load(folder / name) for name in ARRAYS)
             # Damaged cells could send a kernel anywhere. They are recomputed from the words.
             path = folder / CELLS
-            whole = _sha256(path) == manifest["checksums"].get(CELLS)
+            whole = file_sha256(path) == manifest["checksums"].get(CELLS)
             loaded = cls(
                 words.astype(np.float32),
                 projection.astype(np.float32),
@@ -210,17 +211,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def damaged_files(folder: Path) -> list[str]:
     """Return the names of a vocabulary's files that are missing or differ from their checksums."""
     expected = read_manifest(folder).get("checksums", {})
-    return [name for name, digest in expected.items() if _sha256(folder / name) != digest]
+    return [name for name, digest in expected.items() if file_sha256(folder / name) != digest]
 
 
 def _damaged(folder: Path, error: Exception) -> FormatError:
     return FormatError(
         f"the vocabulary in {folder} is damaged ({error}): make it again with `bovw build-vocab`"
     )
-
-
-def _sha256(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
