@@ -101,7 +101,6 @@ def asked_by(
 # Who asks, and with what
 
 
-@pytest.mark.parametrize("H", [SAME, TURNED, BENT], ids=["same", "turned", "bent"])
 def carried(points: Sequence[Point], H: Doubles) -> list[Point]:
     """Return where the query's points lie in the image."""
     there = [(float(x / d), float(y / d)) for x, y, d in (H @ (*point, 1) for point in points)]

@@ -1,4 +1,4 @@
-"""Files that cannot be used are named, with the reason, and the run goes on; unusual ones work."""
+"""Files that cannot be used are named, with the reason, and the run goes on."""
 
 from __future__ import annotations
 
@@ -16,28 +16,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from PIL import Image
+from click.testing import Result
 
 import bovw.ingest.build
 import bovw.ingest.encode
 import bovw.ingest.training
-from bovw.cli import cli
-from bovw.demo.scenes import draw_scene, view_of
 from bovw.index import Index
 from bovw.search.searcher import Searcher
-
-ORIENTATION = 0x0112
-FEW = ("--max-features", "600")
-
-
-def encoded(pixels: np.ndarray, suffix: str = ".jpg") -> bytes:
-    return bytes(cv2.imencode(suffix, pixels)[1])
-
-
-def half(pixels: np.ndarray) -> np.ndarray:
-    """Reduce a picture to 320 by 240 pixels, which is quick to describe."""
-    return cv2.resize(pixels, (320, 240), interpolation=cv2.INTER_AREA)
+from tests.commands.photographs import FEW, encoded, run
 
 
 def png_declaring(width: int, height: int) -> bytes:
@@ -51,12 +37,6 @@ def png_declaring(width: int, height: int) -> bytes:
     pixels = zlib.compress(bytes(1000))
     parts = chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result
 
 
 class Bad(NamedTuple):
@@ -117,36 +97,6 @@ def written(kind: str, folder: Path, photo: bytes) -> str:
     return name
 
 
-@pytest.fixture(scope="module")
-def photos() -> tuple[bytes, bytes]:
-    """Two photographs of one scene."""
-    scene = draw_scene(1)
-    return encoded(half(view_of(scene, 1, 0.3)[0])), encoded(half(view_of(scene, 2, 0.3)[0]))
-
-
-@pytest.fixture(scope="module")
-def vocab(photos: tuple[bytes, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "photo.jpg").write_bytes(photos[0])
-    (folder / "other.jpg").write_bytes(encoded(half(draw_scene(2))))
-    run("build-vocab", folder, "--out", folder / "vocab", "--words", 64, "--jobs", 1, *FEW)
-    return folder / "vocab"
-
-
-@pytest.fixture(autouse=True)
-def one_job_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what one process does be done in this one, where patches reach it."""
-    run_isolated = bovw.ingest.build.run_isolated
-
-    def within(function, items, jobs, limit):  # type: ignore[no-untyped-def]
-        if jobs > 1:
-            return run_isolated(function, items, jobs, limit)
-        return (function(item) for item in items)
-
-    monkeypatch.setattr(bovw.ingest.build, "guarded", within)
-    monkeypatch.setattr(bovw.ingest.training, "guarded", within)
-
-
 @pytest.fixture(autouse=True)
 def denied_to_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deny root to read the file without permissions, as everybody else is denied it."""
@@ -171,13 +121,15 @@ def no_traceback(result: Result) -> None:
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_file_is_named_and_the_rest_is_indexed(
-    kind: str, tmp_path: Path, photos: tuple[bytes, bytes], vocab: Path
+    kind: str, tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path
 ) -> None:
     folder, index = tmp_path / "db", tmp_path / "index"
     folder.mkdir()
     (folder / "good.jpg").write_bytes(photos[0])
     name = written(kind, folder, photos[0])
-    result = run("index", folder, "--index", index, "--vocab", vocab, "--jobs", 1, *FEW, code=3)
+    result = run(
+        "index", folder, "--index", index, "--vocab", photo_vocab, "--jobs", 1, *FEW, code=3
+    )
     assert result.stdout == ""
     no_traceback(result)
     (line,) = (line for line in result.stderr.splitlines() if line.startswith(f"skipped {name}: "))
@@ -219,14 +171,16 @@ def all_bad(folder: Path, photo: bytes) -> list[str]:
 
 
 def test_all_kinds_at_once_from_several_processes(
-    tmp_path: Path, photos: tuple[bytes, bytes], vocab: Path
+    tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path
 ) -> None:
     folder = tmp_path / "db"
     names = all_bad(folder, photos[0])
     (folder / "good.jpg").write_bytes(photos[0])
     for jobs in (1, 2):
         index = tmp_path / f"index{jobs}"
-        result = run("index", folder, "--index", index, "--vocab", vocab, "--jobs", jobs, code=3)
+        result = run(
+            "index", folder, "--index", index, "--vocab", photo_vocab, "--jobs", jobs, code=3
+        )
         lines = [line for line in result.stderr.splitlines() if line.startswith("skipped ")]
         assert [line.split()[1].rstrip(":") for line in lines] == names
         assert f"{len(names)} skipped" in result.stderr
@@ -245,10 +199,10 @@ def test_training_goes_on_too(tmp_path: Path, photos: tuple[bytes, bytes]) -> No
 
 @pytest.mark.parametrize("vocabulary", ["given", "trained"])
 def test_nothing_usable_is_a_failure_that_names_each(
-    vocabulary: str, tmp_path: Path, photos: tuple[bytes, bytes], vocab: Path
+    vocabulary: str, tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path
 ) -> None:
     names = all_bad(tmp_path / "db", photos[0])
-    options = ["--vocab", vocab] if vocabulary == "given" else []
+    options = ["--vocab", photo_vocab] if vocabulary == "given" else []
     arguments = ["index", tmp_path / "db", "--index", tmp_path / "index", "--jobs", 1, *options]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
@@ -272,92 +226,8 @@ def test_some_bad_queries_do_not_keep_others_from_being_answered(
         assert f"skipped {name}: " in result.stderr
 
 
-# Files that look unusual, but are photographs all the same.
-
-
-def cmyk(picture: Image.Image, path: Path) -> None:
-    picture.convert("CMYK").save(path.with_suffix(".jpg"), quality=95)
-
-
-def sixteen_bits(picture: Image.Image, path: Path) -> None:
-    grey = np.asarray(picture.convert("L")).astype(np.uint16) * 257
-    cv2.imwrite(str(path.with_suffix(".png")), grey)
-
-
-def alpha(picture: Image.Image, path: Path) -> None:
-    turned = picture.convert("RGBA")
-    turned.putalpha(Image.new("L", picture.size, 230))
-    turned.save(path.with_suffix(".png"))
-
-
-def exif_rotated(picture: Image.Image, path: Path) -> None:
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6  # to be shown turned clockwise by a quarter
-    stored = picture.transpose(Image.Transpose.ROTATE_90)
-    stored.save(path.with_suffix(".jpg"), quality=95, exif=exif)
-
-
-UNUSUAL: dict[str, Callable[[Image.Image, Path], object]] = {
-    "cmyk": cmyk,
-    "16 bits": sixteen_bits,
-    "alpha": alpha,
-    "grey": lambda picture, path: picture.convert("L").save(path.with_suffix(".jpg"), quality=95),
-    "palette": lambda picture, path: picture.quantize(64).save(path.with_suffix(".png")),
-    "exif": exif_rotated,
-    "webp": lambda picture, path: picture.save(path.with_suffix(".webp"), quality=95),
-    "tiff": lambda picture, path: picture.save(path.with_suffix(".tiff")),
-    "bmp": lambda picture, path: picture.save(path.with_suffix(".bmp")),
-    "capital": lambda picture, path: picture.save(path.with_suffix(".JPEG"), format="JPEG"),
-}
-UNRELATED = ("distractor_0", "distractor_1")
-
-
-@pytest.fixture(scope="module")
-def unusual(vocab: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Write and index a copy of one photograph in every unusual form; return it and the index."""
-    folder = tmp_path_factory.mktemp("unusual")
-    query = folder / "query.png"
-    pixels = half(view_of(draw_scene(1), 5, 0.3)[0])[:, ::-1]
-    query.write_bytes(encoded(np.ascontiguousarray(pixels), ".png"))
-    (folder / "db").mkdir()
-    with Image.open(query) as picture:
-        for name, save in UNUSUAL.items():
-            save(picture, folder / "db" / name)
-    for number, name in enumerate(UNRELATED):
-        (folder / "db" / f"{name}.jpg").write_bytes(encoded(half(draw_scene(10 + number))))
-    index = folder / "index"
-    run("index", folder / "db", "--index", index, "--vocab", vocab, "--jobs", 1, *FEW)
-    return query, index
-
-
-@pytest.mark.parametrize("form", UNUSUAL)
-def test_unusual_image_is_found_with_its_original(form: str, unusual: tuple[Path, Path]) -> None:
-    query, folder = unusual
-    hits = {Path(hit.name).stem: hit for hit in Searcher(Index.open(folder)).search(query)}
-    hit = hits[form]
-    assert hit.rank <= len(UNUSUAL)
-    assert hit.inliers >= 100
-    assert hit.box is not None
-    # The same pixels, upright: the query lies exactly on it.
-    np.testing.assert_allclose(hit.box, [[0, 0], [320, 0], [320, 240], [0, 240]], atol=2)
-    assert hit.inliers > 5 * max(hits[name].inliers for name in UNRELATED)
-
-
-@pytest.mark.parametrize("form", UNUSUAL)
-def test_unusual_image_works_as_a_query(form: str, unusual: tuple[Path, Path]) -> None:
-    _, folder = unusual
-    (path,) = (folder.parent / "db").glob(f"{form}.*")
-    first, *_ = Searcher(Index.open(folder)).search(path, topk=1)
-    assert Path(first.name).stem in UNUSUAL and first.inliers >= 100
-
-
-def test_sizes_are_those_of_the_upright_image(unusual: tuple[Path, Path]) -> None:
-    _, folder = unusual
-    assert {(row.width, row.height) for row in Index.open(folder).images()} == {(320, 240)}
-
-
 def test_an_unreadable_subfolder_is_named(
-    tmp_path: Path, photos: tuple[bytes, bytes], vocab: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "db" / "closed").mkdir(parents=True)
     (tmp_path / "db" / "good.jpg").write_bytes(photos[0])
@@ -369,13 +239,13 @@ def test_an_unreadable_subfolder_is_named(
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    arguments = ("index", tmp_path / "db", "--index", tmp_path / "i", "--vocab", vocab)
+    arguments = ("index", tmp_path / "db", "--index", tmp_path / "i", "--vocab", photo_vocab)
     result = run(*arguments, "--jobs", 1, code=3)
     assert f"skipped {tmp_path / 'db' / 'closed'}: cannot be read" in result.stderr
 
 
 def test_an_image_that_is_lost_while_indexing_is_skipped(
-    tmp_path: Path, photos: tuple[bytes, bytes], vocab: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "db"
     folder.mkdir()
@@ -388,7 +258,7 @@ def test_an_image_that_is_lost_while_indexing_is_skipped(
         return found(image, options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bovw.ingest.encode, "describe_file", losing)
-    arguments = ("index", folder, "--index", tmp_path / "i", "--vocab", vocab, "--jobs", 1)
+    arguments = ("index", folder, "--index", tmp_path / "i", "--vocab", photo_vocab, "--jobs", 1)
     result = run(*arguments, code=3)
     assert "skipped b.jpg: cannot be read: No such file" in result.stderr
     shutil.rmtree(folder)

@@ -1,0 +1,110 @@
+"""Names of any bytes: every format tells them apart, and a reader of the output finds the files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests.commands.running import BROKEN, ODD_NAMES, run, typed
+
+
+def names_of(odd: Path) -> set[str]:
+    return {os.fsdecode(raw) for raw in ODD_NAMES}
+
+
+def query_odd(odd: Path, image: Path, form: str, *more: object) -> bytes:
+    result = run("query", image, "--index", odd / "index", "--format", form, *more)
+    assert result.stderr == ""
+    return result.stdout_bytes
+
+
+def test_json_names(odd: Path, image: Path) -> None:
+    (answer,) = json.loads(query_odd(odd, image, "json"))
+    assert answer["query"] == str(image)
+    assert {hit["name"] for hit in answer["hits"]} == names_of(odd)
+    assert all(Path(hit["path"]).is_file() for hit in answer["hits"])
+    first = answer["hits"][0]
+    assert np.shape(first["transform"]) == (3, 3) and np.shape(first["box"]) == (4, 2)
+    assert [hit["rank"] for hit in answer["hits"]] == list(range(1, len(ODD_NAMES) + 1))
+
+
+def test_jsonl_names(odd: Path, image: Path) -> None:
+    records = [json.loads(line) for line in query_odd(odd, image, "jsonl").splitlines()]
+    assert {record["name"] for record in records} == names_of(odd)
+    assert all(Path(record["path"]).is_file() for record in records)
+
+
+def test_csv_names(odd: Path, image: Path) -> None:
+    text = os.fsdecode(query_odd(odd, image, "csv"))
+    records = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert {record["name"] for record in records} == names_of(odd)
+    assert all(Path(record["path"]).is_file() for record in records)
+
+
+def test_paths_names(odd: Path, image: Path) -> None:
+    lines = os.fsdecode(query_odd(odd, image, "paths")).split("\n")
+    assert lines.pop() == ""
+    paths = [Path(json.loads(line) if line.startswith('"') else line) for line in lines]
+    assert {path.relative_to(odd / "db").as_posix() for path in paths} == names_of(odd)
+    assert all(path.is_absolute() and path.is_file() for path in paths)
+
+
+def test_table_names(odd: Path, image: Path) -> None:
+    head, columns, *rows = os.fsdecode(query_odd(odd, image, "table")).split("\n")
+    assert (head, columns.split()) == (str(image), ["rank", "score", "inliers", "name"])
+    assert rows.pop() == ""
+    shown = {row[26:] for row in rows}
+    shown = {json.loads(name) if name.startswith('"') else name for name in shown}
+    assert shown == names_of(odd)
+
+
+def test_skipped_odd_name_is_in_one_line(odd: Path) -> None:
+    content = json.loads(run("info", odd / "index", "--format", "json").stdout)
+    assert content["skipped"] == {os.fsdecode(BROKEN): "empty file"}
+    lines = run("info", odd / "index").stdout.splitlines()
+    assert 'skipped "broken\\n\\"\\udcff.jpg": empty file' in lines
+
+
+def test_eval_takes_odd_names_and_its_run_has_six_columns(odd: Path, image: Path) -> None:
+    names = sorted(names_of(odd) | {os.fsdecode(BROKEN)})
+    query = {"id": "a query", "image": "with space/two  spaces.jpg", "positives": [names[0]]}
+    truth = odd / "truth with a space.json"
+    content = {"db": names, "db_root": "", "queries": [query]}
+    truth.write_text(json.dumps(content), encoding="utf-8")
+    arguments = ("--images", odd / "db", "--index", odd / "index", "--run", odd / "run")
+    run("eval", truth, *arguments)
+    lines = (odd / "run").read_text(encoding="ascii").splitlines()
+    assert all(len(line.split()) == 6 for line in lines)
+    assert {line.split()[0] for line in lines} == {"a%20query"}
+
+
+def test_bytes_of_a_process_are_the_names(odd: Path, image: Path) -> None:
+    """A stream of the operating system, unlike a tester's, may not take every character."""
+    arguments = ("query", str(image), "--index", str(odd / "index"), "--format", "paths")
+    done = typed(*arguments, env={"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.splitlines()
+    assert os.fsencode(odd / "db") + "/ünï/日本.jpg".encode() in lines
+    assert os.fsencode(odd / "db") + b"/not utf-8 \xff\xfe.jpg" in lines
+
+
+# Processes
+
+
+def test_a_reader_that_stops_early_is_no_error(odd: Path, image: Path) -> None:
+    command = [sys.executable, "-m", "bovw", "query", str(image), "--index", str(odd / "index")]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as nobody_reads:
+        done = subprocess.run(
+            command, stdout=nobody_reads, stderr=subprocess.PIPE, timeout=120, check=False
+        )
+    assert done.stderr == b""
+    assert done.returncode in (0, 1)
