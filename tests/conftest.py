@@ -7,7 +7,6 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,14 +23,11 @@ from bovw.index import Index
 from bovw.ingest.build import build_index
 from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions
-from bovw.records import Box, Features
-from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 
 # Fewer features than the default keep the tests quick.
 FEATURES = FeatureOptions(max_features=1000)
 
-Describe = Callable[[Path], tuple[Features, Box]]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -119,16 +115,6 @@ def index(index_folder: Path) -> Index:
 @pytest.fixture(scope="session")
 def searcher(index: Index) -> Searcher:
     return Searcher(index)
-
-
-@pytest.fixture(scope="session")
-def describe(searcher: Searcher) -> Describe:
-    """Describes a picture as a query, every picture once: that takes longer than most searches."""
-
-    def described(path: Path) -> tuple[Features, Box]:
-        return describe_query(path, options=searcher.feature_options)
-
-    return cache(described)
 
 
 @pytest.fixture(scope="module")

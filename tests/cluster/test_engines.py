@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,18 @@ from bovw.ingest.worker import check_handshakes, handshake
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
+from tests.queries import search
 
 BAD = "bad.jpg"
 
 
 @pytest.fixture(scope="module")
-def photos(collection: Collection) -> Iterator[Path]:
+def photos(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The collection's pictures, and one that cannot be used."""
-    bad = collection.database / BAD
-    bad.write_bytes(b"no picture")
-    yield collection.database
-    bad.unlink()
+    folder = tmp_path_factory.mktemp("photos") / "db"
+    shutil.copytree(collection.database, folder)
+    (folder / BAD).write_bytes(b"no picture")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def build(
     vocabulary: Vocabulary,
     options: FeatureOptions,
     cluster: Cluster,
-    at: dict[int, Callable[[], object]] | None = None,
+    at: Mapping[int, Callable[[], object]] | None = None,
     shards: int | None = None,
 ) -> list[str]:
     """Build an index on a cluster, where something happens `at` some images; return the skipped."""
@@ -130,7 +132,10 @@ def test_a_cluster_builds_what_one_machine_builds(
     assert [line.partition(":")[0] for line in skipped] == [BAD]
     assert_same(tmp_path / "i", index)
     query = collection.root / collection.queries[0].name
-    hits, own = Searcher(Index.open(tmp_path / "i")).search(query), Searcher(index).search(query)
+    hits, own = (
+        search(searcher, query, 20)
+        for searcher in (Searcher(Index.open(tmp_path / "i")), Searcher(index))
+    )
     assert [(h.name, h.score, h.inliers) for h in hits] == [
         (h.name, h.score, h.inliers) for h in own
     ]

@@ -22,7 +22,8 @@ from bovw.index import Index, IndexWriter
 from bovw.index.joined import join_shards
 from bovw.index.manifest import parts_of
 from bovw.index.resharding import split_index
-from bovw.search import Searcher, describe_query
+from bovw.search import Searcher
+from tests.queries import find
 
 DEADLINE = 20.0
 
@@ -141,7 +142,7 @@ def the_index_changes(team: ShardReplicas, folder: Path, query: Path) -> None:
 
 def answer(searcher: Searcher, query: Path) -> tuple[list[tuple[Any, ...]], list[str]]:
     """Return all hits, and the shards that have not answered."""
-    found = searcher.find(*describe_query(query, options=searcher.feature_options))
+    found = find(searcher, query)
     return [(hit.name, hit.score, hit.inliers) for hit in found.hits], found.missing
 
 

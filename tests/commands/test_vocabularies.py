@@ -13,7 +13,18 @@ from tests.commands.running import FEW, ONE_JOB, failure, run
 def test_shorter_signatures_and_upright_features(small: Collection, tmp_path: Path) -> None:
     vocab, index = tmp_path / "vocab", tmp_path / "index"
     image = small.database / "scene_01" / "view_0.jpg"
-    run("build-vocab", small.database, "--out", vocab, "--words", 100, "--bits", 64, *FEW)
+    run(
+        "build-vocab",
+        small.database,
+        "--out",
+        vocab,
+        "--words",
+        100,
+        "--bits",
+        64,
+        "--upright",
+        *FEW,
+    )
     assert json.loads(run("info", vocab, "--format", "json").stdout)["bits"] == 64
     run("index", small.database, "--index", index, "--vocab", vocab, "--upright", *FEW)
     assert Index.open(index).meta["options"]["upright"]

@@ -7,20 +7,22 @@ from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.records import Hit
 from bovw.search import Searcher
+from tests.queries import search
+
+Answer = tuple[int, str, str, float, int, bytes | None]
+
+WAYS = [SearchOptions(), SearchOptions(scoring="asmk"), SearchOptions(scoring="tfidf", rerank=0)]
 
 
-def answers(index: Index, collection: Collection, options: SearchOptions) -> list[tuple]:
+def answers(index: Index, collection: Collection, options: SearchOptions) -> list[Answer]:
     searcher = Searcher(index, options)
     return [
         comparable(hit)
         for query in collection.queries
-        for hit in searcher.search(collection.root / query.name, None)
+        for hit in search(searcher, collection.root / query.name)
     ]
 
 
-def comparable(hit: Hit) -> tuple:
+def comparable(hit: Hit) -> Answer:
     transform = None if hit.transform is None else hit.transform.tobytes()
     return hit.rank, hit.name, hit.path, hit.score, hit.inliers, transform
-
-
-WAYS = [SearchOptions(), SearchOptions(scoring="asmk"), SearchOptions(scoring="tfidf", rerank=0)]

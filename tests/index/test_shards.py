@@ -27,10 +27,10 @@ from bovw.ingest.repair import repair_index
 from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions
 from bovw.search import Searcher
-from tests.index.answering import WAYS, answers
+from tests.index.answering import WAYS, Answer, answers
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 7])
+@pytest.mark.parametrize("count", [1, 3, 7])
 def test_answers_are_those_of_the_one_index(
     index: Index, collection: Collection, tmp_path: Path, count: int
 ) -> None:
@@ -93,7 +93,7 @@ def test_shards_are_built_and_brought_up_to_date(
         build_index(files, folder, Recipe(shards=5), Run(jobs=1))
 
 
-def replace_path(answer: tuple) -> tuple:
+def replace_path(answer: Answer) -> tuple[object, ...]:
     return answer[:2] + answer[3:]
 
 

@@ -22,6 +22,7 @@ from bovw.records import Features
 from bovw.report.contents import describe_folder
 from bovw.search.searcher import Searcher
 from bovw.verification import Evidence, Verified
+from tests.queries import search
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_confirmed_hits_stay_on_top(linked: Path, collection: Collection) -> Non
     without = Searcher(searcher.index, SearchOptions(augment=False))
     for query in collection.queries:
         image = collection.root / query.name
-        hits, plain = searcher.search(image, topk=None), without.search(image, topk=None)
+        hits, plain = search(searcher, image), search(without, image)
         assert [h.name for h in hits if h.verified] == [h.name for h in plain if h.verified]
         assert all(np.diff([hit.score for hit in hits]) <= 0)
 
@@ -173,7 +174,7 @@ def test_fewer_features_find_the_views_still(
         assert found >= {v.name for v in collection.views_of(view.scene)} - {view.name}
     searcher = Searcher(index)
     for view in collection.views:
-        hits = searcher.search(collection.database / view.name, topk=3)
+        hits = search(searcher, collection.database / view.name, 3)
         assert {hit.name for hit in hits if hit.verified} == {
             v.name for v in collection.views_of(view.scene)
         }

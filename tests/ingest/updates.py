@@ -14,6 +14,7 @@ from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions, IngestOptions, SearchOptions
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary
+from tests.queries import search
 
 FEW = FeatureOptions(max_size=300, max_features=150)
 
@@ -52,7 +53,7 @@ def answers(index: Index, queries: list[Path]) -> list[list[tuple[object, ...]]]
     for scoring in ("tfidf", "hamming", "asmk"):
         searcher = Searcher(index, SearchOptions(scoring=scoring))
         for query in queries:
-            hits = searcher.search(query, topk=None)
+            hits = search(searcher, query)
             found.append([(hit.name, hit.path, hit.score, hit.inliers) for hit in hits])
     return found
 

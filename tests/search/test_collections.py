@@ -19,6 +19,7 @@ from bovw.ingest.training import build_vocabulary
 from bovw.options import FeatureOptions, SearchOptions, VocabularyOptions
 from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
+from tests.queries import search
 from tests.search.hits import Build, same
 
 # Collections
@@ -119,7 +120,7 @@ def test_segments_do_not_change_the_answers(
     assert [len(searcher.index.segments) for searcher in (whole, parts)] == [1, 3]
     for query in collection.queries[:2]:
         image = collection.root / query.name
-        assert same(parts.search(image, topk=None), whole.search(image, topk=None))
+        assert same(search(parts, image), search(whole, image))
 
 
 def test_training_takes_no_more_than_asked(photos: Path) -> None:

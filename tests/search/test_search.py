@@ -13,12 +13,12 @@ from bovw.demo.scenes import Collection, scene_box
 from bovw.errors import ImageError, QueryError, UsageError
 from bovw.geometry import warp_box
 from bovw.index import Index
-from bovw.options import SearchOptions
+from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Box
 from bovw.search import limit_postings, question, rank_images
-from bovw.search.query import describe_query
 from bovw.search.question import LocalBackend
 from bovw.search.searcher import Searcher
+from tests.queries import described, search
 from tests.search.hits import each_scoring, same
 
 # Finding
@@ -30,7 +30,7 @@ def test_every_query_finds_its_own_scene_first(
 ) -> None:
     searcher = Searcher(index, SearchOptions(rerank=rerank))
     for query in collection.queries:
-        hits = searcher.search(collection.root / query.name, topk=3)
+        hits = search(searcher, collection.root / query.name, 3)
         assert {hit.name for hit in hits} == {v.name for v in collection.views_of(query.scene)}
         assert all(hit.verified == (rerank > 0) for hit in hits)
 
@@ -51,7 +51,7 @@ def test_a_region_finds_its_scene(searcher: Searcher, collection: Collection) ->
 
 def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: Collection) -> None:
     for query in collection.queries:
-        hits = searcher.search(collection.root / query.name, topk=None)
+        hits = search(searcher, collection.root / query.name)
         assert [hit.rank for hit in hits] == list(range(1, len(searcher.index) + 1))
         assert sorted(hit.name for hit in hits) == sorted(searcher.index.names)
         unverified = [hit.score for hit in hits if not hit.verified]
@@ -73,7 +73,7 @@ def test_scores_fall_with_rank(
 ) -> None:
     searcher = Searcher(index, SearchOptions(scoring=scoring, rerank=rerank, expand=expand))
     for query in collection.queries[:2]:
-        hits = searcher.search(collection.root / query.name, topk=None)
+        hits = search(searcher, collection.root / query.name)
         assert [hit.rank for hit in hits] == list(range(1, len(index) + 1))
         scores = [hit.score for hit in hits]
         assert np.isfinite(scores).all()
@@ -90,7 +90,7 @@ def test_expansion_leaves_verified_hits_on_top(
     for query in collection.queries[:3]:
         image = collection.root / query.name
         off, on = (
-            Searcher(index, SearchOptions(scoring=scoring, expand=expand)).search(image, topk=None)
+            search(Searcher(index, SearchOptions(scoring=scoring, expand=expand)), image)
             for expand in (0, 30)
         )
         count = sum(hit.verified for hit in off)
@@ -114,9 +114,9 @@ def test_expansion_without_verified_hits_changes_nothing(
     image = collection.root / collection.queries[0].name
     none = [SearchOptions(rerank=0), SearchOptions(min_inliers=10_000)]
     for options in none:
-        without = Searcher(index, replace(options, expand=0)).search(image, topk=None)
+        without = search(Searcher(index, replace(options, expand=0)), image)
         assert not any(hit.verified for hit in without)
-        assert same(Searcher(index, options).search(image, topk=None), without)
+        assert same(search(Searcher(index, options), image), without)
 
 
 def test_pixels_are_as_good_as_their_file(
@@ -133,9 +133,9 @@ def test_pixels_are_as_good_as_their_file(
 
 def test_more_hits_than_images(searcher: Searcher, collection: Collection) -> None:
     query = collection.root / collection.queries[0].name
-    assert len(searcher.search(query, topk=10_000)) == len(searcher.index)
-    assert len(searcher.search(query, topk=2)) == 2
-    assert searcher.search(query, topk=0) == []
+    assert len(search(searcher, query, 10_000)) == len(searcher.index)
+    assert len(search(searcher, query, 2)) == 2
+    assert search(searcher, query, 0) == []
 
 
 def test_searching_twice_gives_the_same(searcher: Searcher, collection: Collection) -> None:
@@ -151,7 +151,7 @@ def test_few_or_equal_features_rank_and_verify_nothing(
     """One, two or three features, and one feature three hundred times."""
     searcher = Searcher(index, SearchOptions(scoring=scoring))
     picture = collection.root / collection.queries[0].name
-    features, region = describe_query(picture, options=searcher.feature_options)
+    features, region = described(picture, searcher.feature_options)
     rows = np.arange(count) if count < 4 else np.zeros(count, np.int64)
     few = replace(
         features, keypoints=features.keypoints[rows], descriptors=features.descriptors[rows]
@@ -219,7 +219,7 @@ def test_few_hits_are_the_first_of_all(
     searcher: Searcher, collection: Collection, topk: int
 ) -> None:
     image = collection.database / collection.views[0].name
-    few, everything = searcher.search(image, topk), searcher.search(image, None)
+    few, everything = search(searcher, image, topk), search(searcher, image)
     assert len(everything) == len(searcher.index)
     assert [(hit.name, hit.score, hit.rank) for hit in few] == [
         (hit.name, hit.score, hit.rank) for hit in everything[:topk]
@@ -229,7 +229,7 @@ def test_few_hits_are_the_first_of_all(
 def test_long_lists_leave_fewer_words(
     searcher: Searcher, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    features, _ = describe_query(collection.database / collection.views[0].name)
+    features, _ = described(collection.database / collection.views[0].name, FeatureOptions())
     words = searcher.vocabulary.assign(features, 5)
     lengths = sum(np.diff(segment.offsets) for segment in searcher.index.segments)
     looked_at = np.cumsum([lengths[column[column >= 0]].sum() for column in words.ids.T])
@@ -239,5 +239,5 @@ def test_long_lists_leave_fewer_words(
         assert np.array_equal(fewer.ids, words.ids[:, :kept])
         assert np.array_equal(fewer.signatures, words.signatures[:, :kept])
     # One word a feature, not expanded: what was asked for is found all the same.
-    found = searcher.search(collection.database / collection.views[0].name, 1)
+    found = search(searcher, collection.database / collection.views[0].name, 1)
     assert found[0].name == collection.views[0].name

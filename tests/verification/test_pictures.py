@@ -6,16 +6,14 @@ import numpy as np
 
 from bovw.demo.scenes import Collection, View, transform_between
 from bovw.records import Doubles, Ints, WordQuery
-from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
 from bovw.verification import Verified, verify_images
+from tests.queries import described
 from tests.verification.planted import CORNERS, carried
 
 
 def verifications(searcher: Searcher, collection: Collection, query: View) -> list[Verified]:
-    features, region = describe_query(
-        collection.root / query.name, options=searcher.feature_options
-    )
+    features, region = described(collection.root / query.name, searcher.feature_options)
     words = searcher.vocabulary.assign(features, 5)
     index = searcher.index
     everything: Ints = np.arange(len(index), dtype=np.int32)
