@@ -91,7 +91,7 @@ def test_a_lost_replica_is_asked_again_and_a_slow_one_is_not_waited_for(quiet: N
 
 
 def lose_a_replica_under_load(
-    team: ShardReplicas, shards: Index, query: Path, expected: list
+    team: ShardReplicas, shards: Index, query: Path, expected: list[tuple[Any, ...]]
 ) -> None:
     """No answer is wrong, none is later than the deadline, and the shard comes back."""
     wrong: list[str] = []
@@ -134,7 +134,8 @@ def the_index_changes(team: ShardReplicas, folder: Path, query: Path) -> None:
     with IndexWriter.open(part) as writer:
         writer.remove(gone)
         writer.commit()
-    after = join_shards(folder)
+    join_shards(folder)
+    after = Index.open(folder)
     assert answer(team.searcher(after), query) == answer(Searcher(after), query)
     with pytest.raises(Exception, match="no shard answers"):
         answer(team.searcher(before), query)

@@ -13,7 +13,7 @@ FEW = ("--max-features", "600")
 
 
 def encoded(pixels: Bytes, suffix: str = ".jpg") -> bytes:
-    return cv2.imencode(suffix, pixels)[1].tobytes()
+    return bytes(cv2.imencode(suffix, pixels)[1])
 
 
 def half(pixels: Bytes) -> Bytes:

@@ -104,8 +104,9 @@ def test_a_damaged_file_is_one_line(name: str, change: str, copied: Path, image:
         "noise": np.random.default_rng(0).bytes(len(content)),
     }
     path.unlink()
-    if changes[change] is not None:
-        path.write_bytes(changes[change])
+    damaged = changes[change]
+    if damaged is not None:
+        path.write_bytes(damaged)
     assert says_what_to_do(failure("query", image, "--index", copied))
     result = run("info", copied, code=1)
     assert path.name in result.output or str(path.parent) in result.output

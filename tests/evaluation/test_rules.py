@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +46,9 @@ def revisited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     root = tmp_path_factory.mktemp("revisited")
     (root / "jpg" / "deep").mkdir(parents=True)
-    names, queries, judgements = [], [], []
+    names: list[str] = []
+    queries: list[str] = []
+    judgements: list[dict[str, Any]] = []
     for scene, landmark in enumerate(("all_souls", "bodleian", "ashmolean")):
         numbers = {}
         for view, label in enumerate(("easy", "hard", "junk")):
@@ -85,7 +88,8 @@ def test_revisited_has_three_settings(
         "hard": (["hard"], ["junk", "easy"]),
     }
     for setting, (positive, ignored) in rules.items():
-        expected, precisions = {}, {1: [], 5: [], 10: []}
+        expected: dict[str, float | None] = {}
+        precisions: dict[int, list[float]] = {1: [], 5: [], 10: []}
         for query, gnd in zip(truth["qimlist"], truth["gnd"], strict=True):
             positives = [paths[i] for label in positive for i in gnd[label]]
             junk = [paths[i] for label in ignored for i in gnd[label]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from bovw.images.decode import read_picture
 from bovw.records import Picture
 
-SAVED_AS = {
+SAVED_AS: dict[str, dict[str, Any]] = {
     "jpg": {"format": "JPEG", "quality": 95},
     "progressive.jpg": {"format": "JPEG", "quality": 95, "progressive": True},
     "png": {"format": "PNG"},
@@ -31,7 +32,7 @@ def scene(height: int = 60, width: int = 80) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float32)
     picture = 60 + 120 * x / width + 60 * y / height
     picture[: height // 4, : width // 4] = 10
-    return cv2.GaussianBlur(picture, (5, 5), 0).astype(np.uint8)
+    return np.asarray(cv2.GaussianBlur(picture, (5, 5), 0), np.uint8)
 
 
 def detailed(height: int, width: int) -> np.ndarray:
@@ -46,10 +47,10 @@ def detailed(height: int, width: int) -> np.ndarray:
 
 
 def reduced(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def encoded(image: Image.Image, **options: object) -> bytes:
+def encoded(image: Image.Image, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, **options)
     return file.getvalue()
@@ -61,7 +62,7 @@ def read_bytes(tmp_path: Path, data: bytes, max_size: int = 1024) -> Picture:
     return read_picture(path, max_size)
 
 
-def read_image(tmp_path: Path, image: Image.Image, **options: object) -> Picture:
+def read_image(tmp_path: Path, image: Image.Image, **options: Any) -> Picture:
     return read_bytes(tmp_path, encoded(image, **options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,6 @@ from tests.images.samples import (
     reduced,
     scene,
 )
-
-# decoding
 
 
 @pytest.mark.parametrize("kind", SAVED_AS)
@@ -45,7 +44,9 @@ def test_wide_integers_are_rescaled_not_clipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
-def test_what_is_wider_is_stretched_over_its_own_range(tmp_path: Path, kind: type) -> None:
+def test_what_is_wider_is_stretched_over_its_own_range(
+    tmp_path: Path, kind: type[np.generic]
+) -> None:
     low, high = int(scene().min()), int(scene().max())
     stretched = (scene().astype(float) - low) * 255 / (high - low)
     values = (scene().astype(np.int64) * 100_000 - 3_000_000).astype(kind)
@@ -102,7 +103,7 @@ def test_the_first_frame_counts(tmp_path: Path, kind: str) -> None:
     assert_close(read_image(tmp_path, first, format=kind, **options).pixels, scene(), 3)
 
 
-INVERSE = {
+INVERSE: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda p: p,
     2: np.fliplr,
     3: lambda p: np.rot90(p, 2),

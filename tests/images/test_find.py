@@ -34,7 +34,9 @@ def test_images_are_found_at_any_depth_in_any_case_sorted_by_name(tmp_path: Path
     assert all(image.path == tmp_path / image.name for image in find_images([tmp_path]))
 
 
-def test_a_relative_folder_gives_the_same_names(tmp_path: Path, monkeypatch) -> None:
+def test_a_relative_folder_gives_the_same_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a/x.jpg", "y.jpg")
     monkeypatch.chdir(tmp_path)
     assert names(Path()) == names(Path("../" + tmp_path.name)) == ["a/x.jpg", "y.jpg"]
@@ -107,11 +109,13 @@ def test_two_folders_are_joined_unless_they_share_a_name(tmp_path: Path) -> None
         find_images([tmp_path / "a", tmp_path / "c"])
 
 
-def test_an_unreadable_folder_is_reported_and_passed_over(tmp_path: Path, monkeypatch) -> None:
+def test_an_unreadable_folder_is_reported_and_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "locked/a.jpg", "open/b.jpg")
     scandir = os.scandir
 
-    def refusing(path: str):
+    def refusing(path: str) -> object:
         if str(path).endswith("locked"):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)

@@ -69,13 +69,17 @@ def test_what_is_no_usable_picture_is_refused(tmp_path: Path, data: bytes, reaso
     assert "\n" not in str(refusal.value)
 
 
-def test_large_pictures_below_the_limit_pass_pillows_own(tmp_path: Path, monkeypatch) -> None:
+def test_large_pictures_below_the_limit_pass_pillows_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert read_image(tmp_path, white(), format="PNG").width == 40
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
-def test_what_is_no_file_is_refused_without_opening_it(tmp_path: Path, monkeypatch) -> None:
+def test_what_is_no_file_is_refused_without_opening_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     os.mkfifo(tmp_path / "fifo.jpg")
     (tmp_path / "folder.jpg").mkdir()
@@ -87,7 +91,7 @@ def test_what_is_no_file_is_refused_without_opening_it(tmp_path: Path, monkeypat
                     reader(tmp_path / name)
 
 
-def test_what_cannot_be_read_is_refused(tmp_path: Path, monkeypatch) -> None:
+def test_what_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "image.png"
     for reader in (sha256, lambda path: read_picture(path, 100)):
         with pytest.raises(ImageError, match=r"^cannot be read: No such file or directory$"):
@@ -115,14 +119,13 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, monkeypatch) -> None:
     ],
 )
 def test_whatever_pillow_raises_is_told_in_a_line(
-    tmp_path: Path, monkeypatch, error: Exception, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     def failing(*_: object, **__: object) -> None:
         warnings.warn("Pillow is worried", stacklevel=1)
         raise error
 
-    monkeypatch.setattr(decode, "Image", SimpleNamespace(**vars(Image)))
-    monkeypatch.setattr(decode.Image, "open", failing)
+    monkeypatch.setattr(decode, "Image", SimpleNamespace(**vars(Image) | {"open": failing}))
     with pytest.raises(ImageError) as refusal:
         read_bytes(tmp_path, PNG)
     assert str(refusal.value) == f"cannot be decoded: {reason}"

@@ -65,9 +65,9 @@ def written(folder: Path, names: Sequence[str], seed: int = 0) -> Index:
     return Index.open(folder)
 
 
-def content(index: Index) -> dict[str, object]:
+def content(index: Index) -> dict[str, tuple[object, ...]]:
     """Return all that is known of every image of an index, wherever it is kept."""
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for image in np.flatnonzero(index.statistics.live).tolist():
         ((segment, number, postings),) = postings_of(index.segments, np.array([image], np.int32))
         words = segment.words(postings)

@@ -19,6 +19,7 @@ from bovw.index.graph import Graph
 from bovw.index.integrity import find_problems
 from bovw.index.names import Names
 from bovw.index.segment import Segment
+from bovw.index.snapshot import Snapshot
 from bovw.index.statistics import Statistics
 from tests.index.samples import assert_holds_the_same, content, create, fill
 
@@ -64,7 +65,12 @@ def test_a_failed_commit_changes_nothing(
         if step in ("meta", "segments", "images", "seal"):
             # It fails once it has done its part.
             done = getattr(owner, method)
-            monkeypatch.setattr(owner, method, lambda *a: (done(*a), fail()))
+
+            def done_and_failed(*arguments: object) -> None:
+                done(*arguments)
+                fail()
+
+            monkeypatch.setattr(owner, method, done_and_failed)
         else:
             monkeypatch.setattr(owner, method, fail)
         with pytest.raises(OSError, match="no space left"):
@@ -112,16 +118,16 @@ def test_an_opened_index_keeps_its_snapshot(folder: Path) -> None:
 def test_a_reader_that_comes_during_a_commit_reads_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = Index._read_catalog
+    read = Snapshot._read_catalog
 
-    def overtaken(index: Index) -> None:
-        read(index)
-        monkeypatch.setattr(Index, "_read_catalog", read)
+    def overtaken(snapshot: Snapshot) -> None:
+        read(snapshot)
+        monkeypatch.setattr(Snapshot, "_read_catalog", read)
         with IndexWriter.open(folder) as opened:
             fill(opened, ["x.jpg"], seed=1)
             opened.commit()
 
-    monkeypatch.setattr(Index, "_read_catalog", overtaken)
+    monkeypatch.setattr(Snapshot, "_read_catalog", overtaken)
     assert set(content(Index.open(folder))) == {"a.jpg", "b.jpg", "c.jpg", "x.jpg"}
 
 

@@ -74,11 +74,14 @@ def test_segments_stay_few_and_of_live_images(tmp_path: Path) -> None:
 
 def test_a_posting_is_rewritten_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many commits there are, as often as the logarithm of their number."""
-    written = []
+    written: list[int] = []
     save = Segment.save
-    monkeypatch.setattr(
-        Segment, "save", lambda self, folder: (written.append(len(self)), save(self, folder))[1]
-    )
+
+    def counted(segment: Segment, folder: Path) -> dict[str, str]:
+        written.append(len(segment))
+        return save(segment, folder)
+
+    monkeypatch.setattr(Segment, "save", counted)
     rng = np.random.default_rng(0)
     with create(tmp_path / "index") as opened:
         opened.vocabulary_folder.mkdir(parents=True)

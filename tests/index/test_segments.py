@@ -86,8 +86,15 @@ def test_image_numbers_survive_their_encoding(lists: list[list[int]]) -> None:
 
 def lists_of(offsets: Longs, places: Longs, gaps: Bytes, images: int) -> InvertedFile:
     """Return lists whose postings have neither signatures nor frames."""
-    columns = offsets, places, gaps, np.empty((0, 1), np.uint64), np.empty((0, 2), np.uint8)
-    return InvertedFile(*(read_only(column) for column in columns), images)
+    signatures, frames = np.empty((0, 1), np.uint64), np.empty((0, 2), np.uint8)
+    return InvertedFile(
+        read_only(offsets),
+        read_only(places),
+        read_only(gaps),
+        read_only(signatures),
+        read_only(frames),
+        images,
+    )
 
 
 def test_the_postings_of_images_are_found() -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,7 +40,7 @@ class Life(RuleBasedStateMachine):
 
     pictures: list[Path]
     vocabulary: Vocabulary
-    described: dict[str | None, Described]
+    described: dict[str, tuple[Described, Any]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,11 +55,10 @@ class Life(RuleBasedStateMachine):
     def once(self, function, items, jobs, limit):  # type: ignore[no-untyped-def]
         """Describe a content once in all runs, in this process."""
         for item in items:
-            known = self.described.get(sha256(item.path))
-            if known is None:
-                known, words = function(item)
-                self.described[known.row.sha256] = known, words
-            known, words = self.described[sha256(item.path)]
+            content = sha256(item.path)
+            if content not in self.described:
+                self.described[content] = function(item)
+            known, words = self.described[content]
             row = describe_row(item, known.row)
             yield Described(row, known.features), words
 

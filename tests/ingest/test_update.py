@@ -29,7 +29,7 @@ def test_what_is_as_before_is_not_opened(update: Updates, monkeypatch: pytest.Mo
     before = update().files()
     assert update.counts == {"new": 3}
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> object:
         raise AssertionError("opened")
 
     monkeypatch.setattr("bovw.ingest.changes.sha256", refuse)
@@ -173,7 +173,7 @@ def test_a_picture_that_ends_its_process_is_on_record(
 def test_batches_that_were_committed_are_kept(
     update: Updates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_isolated = build.run_isolated
+    run_isolated = vars(build)["run_isolated"]
 
     def stop(function, items, jobs, limit):  # type: ignore[no-untyped-def]
         for done, answer in enumerate(run_isolated(function, items, jobs, limit)):

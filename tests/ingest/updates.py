@@ -49,7 +49,7 @@ class Updates:
 
 def answers(index: Index, queries: list[Path]) -> list[list[tuple[object, ...]]]:
     """Return every hit of every query, to the last bit."""
-    found = []
+    found: list[list[tuple[object, ...]]] = []
     for scoring in ("tfidf", "hamming", "asmk"):
         searcher = Searcher(index, SearchOptions(scoring=scoring))
         for query in queries:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -256,4 +257,5 @@ def test_no_weight_makes_votes_leave_their_array(weight: float, vote: float) -> 
     )
     signatures, angles = np.zeros((1, 1, 1), np.uint64), np.zeros(1, np.uint8)
     query = Voters(asked, signatures, angles, np.full((1, 1), weight))
-    vote_by_turn.py_func(lists, query, np.full(65, vote), True, np.zeros((1, TURNS)))
+    as_python = cast(Any, vote_by_turn).py_func
+    as_python(lists, query, np.full(65, vote), True, np.zeros((1, TURNS)))

@@ -183,7 +183,7 @@ def slow_expansion(
     scores: Floats, found: Sequence[Verified], images: Sequence[Image], score: Score
 ) -> list[float]:
     """Ask with lists of words, one feature after another."""
-    expanded = scores.tolist()
+    expanded: list[float] = scores.tolist()
     for one in found:
         image, asked = images[one.image], []
         for word, (x, y) in sorted(zip(image.words, image.points, strict=True)):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,7 +16,7 @@ import bovw.search.pair
 from bovw.cli import cli
 from bovw.demo.scenes import Collection, transform_between
 from bovw.geometry import clip_to_frame, corners, warp_box
-from bovw.records import Box, Features
+from bovw.records import Box, Bytes, Features
 from bovw.report.drawing import GAP, LINES, WIDTH, as_png, draw_pair
 from bovw.search.pair import find_nearest, match_pair, tentative_matches
 from bovw.search.query import describe_query
@@ -139,8 +140,8 @@ def pictures(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-def coloured(pixels: np.ndarray) -> np.ndarray:
-    return np.ptp(pixels.astype(int), axis=2) > 30
+def coloured(pixels: Bytes) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.ptp(pixels.astype(int), axis=2) > 30)
 
 
 def test_a_drawing_fits_and_shows_each_picture_whole(pictures: tuple[Path, Path]) -> None:

@@ -100,7 +100,7 @@ def test_expansion_leaves_verified_hits_on_top(
                     [replace(hit, score=0) for hit in off[:count]])  # fmt: skip
         # Above the best of the others, by the same steps.
         steps = [np.diff([hit.score for hit in hits[:count]]) for hits in (off, on)]
-        assert np.allclose(*steps, rtol=1e-9, atol=1e-9)
+        assert np.allclose(steps[0], steps[1], rtol=1e-9, atol=1e-9)
         before = {hit.name: hit.score for hit in off[count:]}
         after = {hit.name: hit.score for hit in on[count:]}
         assert before.keys() == after.keys()
@@ -231,7 +231,7 @@ def test_long_lists_leave_fewer_words(
 ) -> None:
     features, _ = described(collection.database / collection.views[0].name, FeatureOptions())
     words = searcher.vocabulary.assign(features, 5)
-    lengths = sum(np.diff(segment.offsets) for segment in searcher.index.segments)
+    lengths = np.sum([np.diff(one.offsets) for one in searcher.index.segments], axis=0)
     looked_at = np.cumsum([lengths[column[column >= 0]].sum() for column in words.ids.T])
     for most, kept in ((looked_at[4], 5), (looked_at[2] + 1, 3), (looked_at[1], 2), (1, 1)):
         monkeypatch.setattr(question, "MOST_POSTINGS", most)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -12,16 +12,13 @@ pytest.importorskip("fastapi", reason="bovw[web] is not installed")
 
 from starlette.testclient import TestClient
 
-if TYPE_CHECKING:
-    import httpx
-
 API = "/api/v1"
 TOKEN = "a secret"
 FEW = FeatureOptions(max_features=400)
 SMALL = ServeOptions(upload_bytes=2_000_000, limit=15)
 
 
-def detail(response: httpx.Response, status: int) -> str:
+def detail(response: Any, status: int) -> str:
     """Return what a problem says, which must be one, and without a traceback."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"

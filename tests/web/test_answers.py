@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from bovw.demo.scenes import Collection
 from bovw.index import Index
 from bovw.options import SearchOptions
-from bovw.records import Box
+from bovw.records import Box, Hit
 from bovw.search.searcher import Searcher
 
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")
@@ -24,19 +25,20 @@ from bovw.web.engine import id_of
 from tests.web.api import API, give
 
 
-def same(found: list[dict], hits: list) -> None:
+def same(found: list[dict[str, Any]], hits: list[Hit]) -> None:
     assert [hit["name"] for hit in found] == [hit.name for hit in hits]
     for one, hit in zip(found, hits, strict=True):
         assert (one["rank"], one["inliers"], one["score"]) == (hit.rank, hit.inliers, hit.score)
         assert (one["transform"] is None) == (hit.transform is None)
         if hit.transform is not None:
             np.testing.assert_array_equal(one["transform"], hit.transform)
+            assert hit.box is not None
             np.testing.assert_array_equal(one["box"], hit.box)
 
 
 @pytest.mark.parametrize("options", [{}, {"scoring": "tfidf", "rerank": 3, "expand": 0}])
 def test_a_search_is_the_same_as_in_process(
-    client: TestClient, index: Index, query: Path, options: dict
+    client: TestClient, index: Index, query: Path, options: dict[str, Any]
 ) -> None:
     region = Box(40, 30, 600, 400)
     hits = Searcher(index, SearchOptions(**options)).search(query, 7, region)
@@ -158,9 +160,9 @@ def test_an_evaluation_is_that_of_the_command_line(
     assert [one["id"] for one in client.get(f"{place}/runs").json()] == [run["id"]]
 
 
-def finished(client: TestClient, place: str) -> dict:
+def finished(client: TestClient, place: str) -> dict[str, Any]:
     for _ in range(600):
-        run = client.get(place).json()
+        run: dict[str, Any] = client.get(place).json()
         if run["state"] != "running":
             break
         time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -131,7 +132,7 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path, collection: Collection) -> 
 def test_a_full_server_says_so(
     writing: TestClient, query: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = writing.app.state.server.gate
+    gate = cast(Any, writing.app).state.server.gate
     monkeypatch.setattr(gate, "taken", 10**6)
     response = writing.post(f"{API}/search", content=query.read_bytes())
     assert "busy" in detail(response, 503) and response.headers["retry-after"] == "1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import cv2
@@ -110,7 +111,7 @@ def test_a_plain_picture_has_nothing_to_search_with(client: TestClient) -> None:
     ],
 )
 def test_bad_requests_say_what_is_wrong(
-    client: TestClient, index: Index, asked: dict, reason: str
+    client: TestClient, index: Index, asked: dict[str, Any], reason: str
 ) -> None:
     asked = {k: index.names[0] if v == "NAME" else v for k, v in asked.items()}
     assert reason in detail(client.get(f"{API}/search", params=asked), 422)
@@ -137,7 +138,10 @@ def test_nothing_is_written_without_permission(client: TestClient, query: Path) 
 
 
 def test_an_unforeseen_error_has_no_traceback(
-    client: TestClient, query: Path, monkeypatch: pytest.MonkeyPatch, caplog
+    client: TestClient,
+    query: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("secret")

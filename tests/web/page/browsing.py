@@ -10,7 +10,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+
+from bovw.records import Doubles
 
 pytest.importorskip("fastapi", reason="the server is not installed: pip install 'bovw[web]'")
 pytest.importorskip(
@@ -105,10 +107,10 @@ def corners_of(polygon: Locator) -> np.ndarray:
     return np.array([pair.split(",") for pair in points.split()], float)
 
 
-def carried(homography: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+def carried(homography: Doubles, box: Sequence[float]) -> Doubles:
     x1, y1, x2, y2 = box
     corners = np.array([[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]], float)
-    return cv2.perspectiveTransform(corners, homography)[0]
+    return np.asarray(cv2.perspectiveTransform(corners, homography)[0], np.float64)
 
 
 def draw_box(page: Page, box: tuple[float, float, float, float]) -> None:

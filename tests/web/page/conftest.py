@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ from bovw.options import FeatureOptions
 from bovw.search.searcher import Searcher
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
 
     from tests.web.page.browsing import Open
 
@@ -98,16 +98,21 @@ def open_page(browser: Browser, server: str) -> Iterator[Open]:
     wrong: list[str] = []
     contexts = []
 
-    def opened(address: str = "", refusals: tuple[int, ...] = (), **options: object) -> Page:
-        context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})
+    def opened(address: str = "", refusals: tuple[int, ...] = (), **options: Any) -> Page:
+        usual: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB"}
+        context = browser.new_context(**usual | options)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("console", lambda message: noted(message, refusals))
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", dismissed)
         page.goto(server + address)
         return page
+
+    def dismissed(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
 
     def noted(message: ConsoleMessage, refusals: tuple[int, ...]) -> None:
         wanted = any(f"responded with a status of {status}" in message.text for status in refusals)

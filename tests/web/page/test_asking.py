@@ -14,7 +14,7 @@ pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install 'bovw[dev]'"
 )
 
-from playwright.sync_api import expect
+from playwright.sync_api import Request, Route, expect
 
 from tests.web.page.browsing import (
     HEIGHT,
@@ -78,7 +78,12 @@ def test_a_picture_that_is_too_large_is_not_sent(open_page: Open, tmp_path: Path
     with large.open("wb") as file:
         file.truncate(51_000_000)
     page = open_page()
-    page.on("request", lambda request: request.method == "POST" and pytest.fail("it was sent"))
+
+    def refuse(request: Request) -> None:
+        if request.method == "POST":
+            pytest.fail("it was sent")
+
+    page.on("request", refuse)
     page.get_by_label("Choose a photo").set_input_files(large)
     expect(page.get_by_role("alert")).to_contain_text("large.jpg is too large")
 
@@ -87,7 +92,7 @@ def test_a_busy_server_is_asked_again(open_page: Open, query: Path) -> None:
     page = open_page(refusals=(503,))
     tries = iter([503, 503])
 
-    def busy(route) -> None:  # type: ignore[no-untyped-def]
+    def busy(route: Route) -> None:
         status = next(tries, None)
         if status is None:
             route.fallback()

@@ -47,7 +47,7 @@ def test_a_box_is_drawn_and_searched_for(
     assert 0 < points(hit(page, view.name)) < before
     H = transform_between(collection.queries[1], view)
     drawn = corners_of(hit(page, view.name).locator("polygon"))
-    assert np.abs(drawn - carried(H, tuple(region))).max() < NEAR
+    assert np.abs(drawn - carried(H, region)).max() < NEAR
     screenshot(page, "results")
 
 
