@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from bovw.demo.scenes import Collection, write_collection
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.ingest.build import build_index
+from bovw.ingest.link import link_images
 from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions
 from bovw.search.searcher import Searcher
@@ -105,6 +107,18 @@ def index_folder(collection: Collection, once: Once) -> Path:
         return folder / "index"
 
     return once("indexed", make)
+
+
+@pytest.fixture(scope="session")
+def linked(index_folder: Path, once: Once) -> Path:
+    """The same index with a graph of its images."""
+
+    def make(folder: Path) -> Path:
+        shutil.copytree(index_folder, folder / "index")
+        link_images(folder / "index", Run(jobs=1))
+        return folder / "index"
+
+    return once("linked", make)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
@@ -22,8 +21,6 @@ from bovw.index import Index, IndexWriter
 from bovw.index.catalog import ImageRow
 from bovw.index.manifest import parts_of
 from bovw.index.resharding import split_index
-from bovw.ingest.link import link_images
-from bovw.ingest.run import Run
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Box, Features, WordQuery, Words
 from bovw.search import Searcher
@@ -61,13 +58,9 @@ def test_parts_together_answer_as_one(
         assert not any(one.missing for one in found)
 
 
-def test_parts_know_their_neighbours(
-    index_folder: Path, collection: Collection, tmp_path: Path
-) -> None:
-    shutil.copytree(index_folder, tmp_path / "one")
-    link_images(tmp_path / "one", Run(jobs=1))
-    split_index(tmp_path / "one", 3, tmp_path / "shards")
-    expected = Searcher(Index.open(tmp_path / "one"))
+def test_parts_know_their_neighbours(linked: Path, collection: Collection, tmp_path: Path) -> None:
+    split_index(linked, 3, tmp_path / "shards")
+    expected = Searcher(Index.open(linked))
     searcher = scattered(tmp_path / "shards", SearchOptions())
     for query in collection.queries:
         path = collection.root / query.name

@@ -22,7 +22,6 @@ from bovw.index.joined import join_shards
 from bovw.index.manifest import MANIFEST, parts_of, read_manifest, shard_of
 from bovw.index.resharding import split_index
 from bovw.ingest.build import build_index
-from bovw.ingest.link import link_images
 from bovw.ingest.repair import repair_index
 from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions
@@ -46,19 +45,18 @@ def test_answers_are_those_of_the_one_index(
     assert answers(again, collection, WAYS[0]) == answers(index, collection, WAYS[0])
 
 
-def test_the_graph_goes_along(index_folder: Path, collection: Collection, tmp_path: Path) -> None:
-    shutil.copytree(index_folder, tmp_path / "one")
-    link_images(tmp_path / "one", Run(jobs=1))
-    linked, plain = Index.open(tmp_path / "one"), Index.open(index_folder)
-    sharded = split_index(tmp_path / "one", 3, tmp_path / "shards")
+def test_the_graph_goes_along(
+    linked: Path, index: Index, collection: Collection, tmp_path: Path
+) -> None:
+    sharded = split_index(linked, 3, tmp_path / "shards")
     assert sharded.graph is not None
-    expected = answers(linked, collection, WAYS[0])
+    expected = answers(Index.open(linked), collection, WAYS[0])
     assert answers(sharded, collection, WAYS[0]) == expected
-    assert answers(plain, collection, WAYS[0]) != expected
+    assert answers(index, collection, WAYS[0]) != expected
     # It stays while images have the numbers that it is made of.
     with edit_index(sharded.folder) as writers:
-        number = shard_of(linked.names[0], len(writers))
-        row = writers[number].rows[linked.names[0]]
+        number = shard_of(index.names[0], len(writers))
+        row = writers[number].rows[index.names[0]]
         writers[number].rename(row.name, replace(row, mtime=(row.mtime or 0) + 1))
         for writer in writers:
             writer.commit()

@@ -25,14 +25,6 @@ from bovw.verification import Evidence, Verified
 from tests.queries import search
 
 
-@pytest.fixture(scope="module")
-def linked(index_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("linked") / "index"
-    shutil.copytree(index_folder, folder)
-    link_images(folder, Run(jobs=1))
-    return folder
-
-
 def graph_of(folder: Path) -> Graph:
     graph = Index.open(folder).graph
     assert graph is not None
