@@ -1,40 +1,54 @@
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+# Windows calls the folder otherwise.
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # Processes that run tests; a file of tests stays in one of them, so that it makes its things once.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo check test coverage lint clean
+.PHONY: demo check test coverage lint release clean
 
-demo: $(VENV)/installed
+demo: $(VENV)/runtime
 	$(BIN)/bovw demo
 
 # What answers within a minute: linters, types, and the tests that are quick.
 check: lint
 	$(PYTEST) -m "not slow and not browser and not cluster"
 
-test: $(VENV)/installed
+test: $(VENV)/clusters
 	$(PYTEST)
 
 # Which lines of the package the tests run, in a table.
-coverage: $(VENV)/installed
+coverage: $(VENV)/clusters
 	$(PYTEST) --cov=bovw --cov-report=term
 
-lint: $(VENV)/installed
+lint: $(VENV)/development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One file stands for the whole set-up, so that it is done again when what it depends on changes.
-# Kernels are compiled once here, so that the first test does not wait for it.
-$(VENV)/installed: setup.cfg pyproject.toml bovw/__init__.py
+# The checklist of a release, up to the upload.
+release: $(VENV)/clusters
+	bash .ci/release
+
+# A file stands for each set-up, so that it is done again when what it depends on changes: what bovw
+# needs to run, what its development needs, and the clusters that some tests start.
+$(VENV)/runtime: setup.cfg pyproject.toml bovw/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit("bovw needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable .
+	@echo compiling kernels, once: about half a minute
 	$(BIN)/python -c 'import bovw.ranking.kernels, bovw.search, bovw.verification, bovw.vocab'
 	touch $@
 
+$(VENV)/development: $(VENV)/runtime
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/clusters: $(VENV)/development
+	$(BIN)/python -m pip install --quiet --editable '.[cluster,dask]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info bovw-demo
+	rm -rf $(VENV) build dist *.egg-info bovw-demo

@@ -110,7 +110,7 @@ class Workload:
     def _import(self) -> Attempt:
         index = self._new_place()
         command = ["import", self.archive, "--index", index]
-        return Attempt("import", command, index, {}, self.archived, True, "is there already")
+        return Attempt("import", command, index, {}, self.archived, True, "already exists")
 
     def _new_place(self) -> Path:
         """Return a folder that does not exist yet, in an empty folder."""

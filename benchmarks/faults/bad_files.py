@@ -56,7 +56,7 @@ def listed(bench: Bench, folder: Path, index: Path, good: Rows, runs: list[Any])
     lines = bovw("list", "--index", index).stdout.splitlines()
     reasons = dict(line.partition("\t")[::2] for line in lines)
     absent = [name for name in pictures if printable(name) not in reasons]
-    said = re.search(r"left out: (.+)", first.stderr)
+    said = re.search(r"ignored files of other types: (.+)", first.stderr)
     aloud = sum(int(n) for n in re.findall(r"(\d+) [.w]", said[1])) if said else 0
     others = [name for name in every - pictures if not hidden(name)]
     kinds = Counter(kind_of(reason) for reason in reasons.values() if reason)

@@ -226,7 +226,7 @@ def test_what_cannot_be_planned_says_why(tmp_path: Path) -> None:
     for nonsense in ("0", "-1", "few", "1.5"):
         assert "neither auto nor a number" in plan(*enough, "--nodes", nonsense, code=2)
     assert "is not in the range" in plan(*enough, "--memory", 0, code=2)
-    assert "not one of the pictures" in plan(*enough, tmp_path, code=1)
+    assert "none of the pictures" in plan(*enough, tmp_path, code=1)
     assert "no image in" in plan(*enough, tmp_path / "empty", code=1)
     assert "cannot be read" in plan(*enough, tmp_path / "nowhere", code=2)
     assert "there is no index in" in plan(*enough, "--index", tmp_path, code=1)

@@ -143,8 +143,12 @@ def test_files_of_other_kinds_are_counted(small: Collection, vocab: Path, tmp_pa
         (tmp_path / "db" / name).write_bytes(b"?")
     arguments = ("index", tmp_path / "db", "--vocab", vocab, "--index", tmp_path / "index")
     said = run(*arguments).stderr
-    assert "left out: 2 .heic, " in said and "1 .txt" in said and "1 without a suffix" in said
-    assert "left out" not in run(*arguments, "--quiet").stderr
+    assert (
+        "ignored files of other types: 2 .heic, " in said
+        and "1 .txt" in said
+        and "1 without a suffix" in said
+    )
+    assert "ignored files" not in run(*arguments, "--quiet").stderr
 
 
 def test_one_image_in_the_collection_is_found(small: Collection, tmp_path: Path) -> None:

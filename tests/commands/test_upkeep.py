@@ -16,7 +16,7 @@ def test_an_index_is_brought_up_to_date(small: Collection, vocab: Path, tmp_path
     copied = tmp_path / "index"
     run("index", photos, "--index", copied, "--vocab", vocab, *FEW)
     to_date = ("index", photos, "--index", copied, *ONE_JOB)
-    assert run(*to_date).stderr.startswith("8 as before\n")
+    assert run(*to_date).stderr.startswith("8 unchanged\n")
     (photos / "scene_01" / "view_0.jpg").rename(photos / "moved.jpg")
     (photos / "scene_01" / "view_1.jpg").unlink()
     (photos / "bad.jpg").write_bytes(b"no photograph")
@@ -31,12 +31,12 @@ def test_an_index_is_brought_up_to_date(small: Collection, vocab: Path, tmp_path
     ]
     assert run("list", "--index", copied).stdout == before
     done = run(*to_date, code=3).stderr.splitlines()
-    assert done[0] == "2 new, 1 moved, 1 removed, 6 as before"
+    assert done[0] == "2 new, 1 moved, 1 removed, 6 unchanged"
     assert done[1].startswith("skipped bad.jpg: ")
     listed = run("list", "--index", copied).stdout.splitlines()
     assert "moved.jpg" in listed and "scene_01/view_1.jpg" not in listed and len(listed) == 9
     assert run("list", "--index", copied, "--status", "skipped").stdout.startswith("bad.jpg\tnot ")
-    assert run(*to_date).stderr.startswith("9 as before\n")
+    assert run(*to_date).stderr.startswith("9 unchanged\n")
     assert "skipped bad.jpg" in run(*to_date, "--retry", code=3).stderr
     assert "is whole" in run("check", "--index", copied).stderr
 
@@ -62,7 +62,7 @@ def test_an_index_goes_through_a_file(built: Path, image: Path, tmp_path: Path) 
     assert "8 images" in run("import", file, "--index", tmp_path / "again").stderr
     first = run("query", image, "--index", built, "--format", "csv").stdout
     assert run("query", image, "--index", tmp_path / "again", "--format", "csv").stdout == first
-    assert "is there already" in failure("import", file, "--index", tmp_path / "again", code=2)
+    assert "already exists" in failure("import", file, "--index", tmp_path / "again", code=2)
     assert "there is no archive" in failure("import", image.parent, "--index", tmp_path / "x")
 
 

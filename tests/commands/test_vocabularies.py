@@ -39,7 +39,7 @@ def test_fewer_words_than_asked_are_said(small: Collection, tmp_path: Path) -> N
     result = run("build-vocab", small.database, "--out", tmp_path / "v", *options)
     made = json.loads(run("info", tmp_path / "v", "--format", "json").stdout)["words"]
     assert made == 400 // 8
-    assert f"100,000 words asked, {made} made" in result.stderr
+    assert f"100,000 words asked for, {made} made" in result.stderr
     assert "400 descriptors" in result.stderr
 
 

@@ -24,7 +24,7 @@ def test_a_shortened_archive_is_refused(exported: Path, tmp_path: Path) -> None:
     file = tmp_path / "short.zip"
     for length in [*range(0, len(whole), len(whole) // 40), *range(len(whole) - 30, len(whole))]:
         file.write_bytes(whole[:length])
-        refused(file, "not the whole archive")
+        refused(file, "not a complete index archive")
 
 
 def interesting(exported: Path) -> Iterator[int]:
@@ -65,7 +65,7 @@ def test_a_flipped_bit_is_refused_or_harmless(
 def test_another_file_is_refused(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "photo.gif"
     file.write_bytes(data)
-    refused(file, "photo.gif is not the whole archive")
+    refused(file, "photo.gif is not a complete index archive")
 
 
 def test_a_missing_archive_is_told(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_changed_catalog_is_refused(members: Members, tmp_path: Path, statemen
         # What it holds beside its tables is not looked at.
         import_index(with_catalog(members, tmp_path, statement), tmp_path / "index")
         return
-    refused(with_catalog(members, tmp_path, statement), "not the whole archive")
+    refused(with_catalog(members, tmp_path, statement), "not a complete index archive")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_made_up_catalog_is_refused(
         catalog.write_digest()
     catalog.close()
     changed = members | {FILE: (index.folder / FILE).read_bytes()}
-    refused(packed(tmp_path / "changed.zip", changed), "not the whole archive")
+    refused(packed(tmp_path / "changed.zip", changed), "not a complete index archive")
 
 
 def test_a_damaged_catalog_is_refused(members: Members, tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def test_eval_writes_a_page(collection: Collection, index_folder: Path, tmp_path
 def test_a_page_that_cannot_be_is_refused_at_once(collection: Collection, tmp_path: Path) -> None:
     image = collection.root / collection.queries[0].name
     for command in (("query", image, "--index", "none"), ("eval", "x", "--images", tmp_path)):
-        assert "is not called .html" in run(*command, "--html", image, code=2).stderr
+        assert "does not end in .html" in run(*command, "--html", image, code=2).stderr
         nowhere = tmp_path / "none" / "x.html"
         assert "there is no folder" in run(*command, "--html", nowhere, code=1).stderr
     out = tmp_path / "x.html"

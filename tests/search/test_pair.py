@@ -206,7 +206,7 @@ def test_nothing_that_agrees_is_an_answer(
     collection: Collection, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other, out = collection.root / collection.queries[2].name, tmp_path / "none.png"
-    assert run(pair[0], other, "--out", out).stdout == f"nothing in {pair[0]} and {other} agrees\n"
+    assert run(pair[0], other, "--out", out).stdout == f"no match between {pair[0]} and {other}\n"
     assert out.is_file()
     content = json.loads(run(pair[0], other, "--format", "json").stdout)
     assert content["inliers"] == 0 and content["points"] == [] and content["box"] is None
@@ -225,9 +225,9 @@ def test_a_file_that_cannot_be_used_is_named(pair: tuple[Path, Path], tmp_path: 
 
 def test_an_output_that_cannot_be_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
     cases = (
-        (tmp_path / "pair.jpg", 2, "is not called .png"),
+        (tmp_path / "pair.jpg", 2, "does not end in .png"),
         (tmp_path / "none" / "pair.png", 1, "there is no folder"),
-        (tmp_path, 2, "is not called .png"),
+        (tmp_path, 2, "does not end in .png"),
     )
     for out, code, reason in cases:
         result = run(*pair, "--out", out, code=code)

@@ -133,8 +133,8 @@ def test_another_name_for_this_host_is_refused(client: TestClient) -> None:
 
 def test_nothing_is_written_without_permission(client: TestClient, query: Path) -> None:
     added = client.post(f"{API}/images?name=a.jpg", content=query.read_bytes())
-    assert "only reads" in detail(added, 403)
-    assert "only reads" in detail(client.delete(f"{API}/images/{id_of('a.jpg')}"), 403)
+    assert "read-only server" in detail(added, 403)
+    assert "read-only server" in detail(client.delete(f"{API}/images/{id_of('a.jpg')}"), 403)
 
 
 def test_an_unforeseen_error_has_no_traceback(
