@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,7 @@ def main() -> None:
     print(f"{'features':>8} {'bits':>4} {'kB per image':>11}  mAP, R@1")
     for features in arguments.features:
         for bits in arguments.bits:
-            vocabulary = Vocabulary(
-                whole.words, whole.projection[:bits], whole.sources, whole.settings, whole.cells
-            )
+            vocabulary = replace(whole, projection=whole.projection[:bits])
             point = measure(arguments.images, arguments.truths, vocabulary, features)
             points.append({"max_features": features, "bits": bits, **point})
             figures = "  ".join(f"{e['map']:.3f}, {e['recall_at_1']:.3f}" for e in point["found"])
