@@ -39,7 +39,7 @@ $(VENV)/runtime: setup.cfg pyproject.toml bovw/__init__.py
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
 	@echo compiling kernels, once: about half a minute
-	$(BIN)/python -c 'import bovw.ranking.kernels, bovw.search, bovw.verification, bovw.vocab'
+	$(BIN)/python -c 'import bovw.search'
 	touch $@
 
 $(VENV)/development: $(VENV)/runtime

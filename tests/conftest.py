@@ -103,7 +103,7 @@ def feature_options() -> FeatureOptions:
 def index_folder(collection: Collection, once: Once) -> Path:
     def make(folder: Path) -> Path:
         files = find_images([collection.database])
-        build_index(files, folder / "index", Recipe(features=FEATURES), Run(jobs=2))
+        build_index(files, folder / "index", Recipe(features=FEATURES), Run(jobs=1))
         return folder / "index"
 
     return once("indexed", make)

@@ -168,6 +168,7 @@ def test_pictures_are_measured(collection: Collection, monkeypatch: pytest.Monke
     assert 0 < costs.describe < 5 and 0 < costs.features <= 4000
 
 
+@pytest.mark.slow
 def test_an_index_is_asked(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "PICTURES", 2)
     monkeypatch.setattr(probe, "LONG", 0)

@@ -117,6 +117,7 @@ def assert_same(folder: Path, index: Index) -> None:
         assert (built.sizes[found] == index.sizes[own]).all()
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("engine", ["on_ray", "on_dask"])
 def test_a_cluster_builds_what_one_machine_builds(
     engine: str,
@@ -145,6 +146,7 @@ def test_a_cluster_builds_what_one_machine_builds(
     assert_same(tmp_path / "shards", index)
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("engine", ["on_ray", "on_dask"])
 def test_a_vocabulary_is_the_same(
     engine: str,
@@ -160,6 +162,7 @@ def test_a_vocabulary_is_the_same(
     assert there.sources.tolist() == here.sources.tolist()
 
 
+@pytest.mark.cluster
 def test_a_lost_worker_and_a_lost_node_lose_nothing(
     ray_nodes: Any,
     on_ray: Cluster,
@@ -198,6 +201,7 @@ def children(process: int) -> list[int]:
     return [int(child) for child in found]
 
 
+@pytest.mark.cluster
 def test_a_lost_dask_worker_loses_nothing(
     dask_workers: Any,
     on_dask: Cluster,
@@ -213,6 +217,7 @@ def test_a_lost_dask_worker_loses_nothing(
     assert_same(tmp_path / "i", index)
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("engine", ["on_ray", "on_dask"])
 def test_errors_come_back_as_they_are(engine: str, request: pytest.FixtureRequest) -> None:
     def failing(item: int) -> int:
@@ -259,6 +264,7 @@ def test_an_address_that_is_none(address: str) -> None:
         connect(address)
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "dask://127.0.0.1:1"])
 def test_nobody_answers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bovw.cluster.engines, "PATIENCE", 2)

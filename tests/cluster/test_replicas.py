@@ -36,6 +36,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@pytest.mark.cluster
 def test_a_team_answers_as_one_index_and_names_who_is_silent(
     quiet: None, on_ray: Cluster, index: Index, collection: Collection, tmp_path: Path
 ) -> None:

@@ -170,6 +170,7 @@ def all_bad(folder: Path, photo: bytes) -> list[str]:
     return sorted(written(kind, folder, photo) for kind in BAD if kind != "unreadable")
 
 
+@pytest.mark.slow
 def test_all_kinds_at_once_from_several_processes(
     tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_damaged_file_of_cells_is_made_again(change: str, copied: Path, image:
     assert "cells.npz" in run("info", copied, code=1).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaps", "offsets", "places"])
 def test_flipped_bytes_do_not_lead_astray(name: str, copied: Path, image: Path) -> None:
     """In a process of its own: postings that point outside would end it."""
@@ -183,6 +184,7 @@ def test_a_damaged_vocabulary_is_not_indexed_with(
     assert "words.npy" in run("info", damaged, code=1).stdout
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_another_index_is_refused(
     copied: Path, image: Path, small: Collection, tmp_path: Path
 ) -> None:

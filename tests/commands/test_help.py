@@ -117,6 +117,7 @@ def test_wrong_usage(arguments: list[str], tmp_path: Path, small: Collection) ->
         failure(*arguments, code=2)
 
 
+@pytest.mark.slow
 def test_module_and_script_are_the_same(image: Path, tmp_path: Path) -> None:
     done = typed("query", str(image), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")

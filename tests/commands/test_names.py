@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.commands.running import BROKEN, ODD_NAMES, run, typed
 
@@ -85,6 +86,7 @@ def test_eval_takes_odd_names_and_its_run_has_six_columns(odd: Path, image: Path
     assert {line.split()[0] for line in lines} == {"a%20query"}
 
 
+@pytest.mark.slow
 def test_bytes_of_a_process_are_the_names(odd: Path, image: Path) -> None:
     """A stream of the operating system, unlike a tester's, may not take every character."""
     arguments = ("query", str(image), "--index", str(odd / "index"), "--format", "paths")
@@ -98,6 +100,7 @@ def test_bytes_of_a_process_are_the_names(odd: Path, image: Path) -> None:
 # Processes
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_is_no_error(odd: Path, image: Path) -> None:
     command = [sys.executable, "-m", "bovw", "query", str(image), "--index", str(odd / "index")]
     read, write = os.pipe()

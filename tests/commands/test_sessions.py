@@ -14,6 +14,7 @@ from bovw.demo.scenes import Collection, write_collection
 from tests.commands.running import FEW, ONE_JOB, failure, run
 
 
+@pytest.mark.slow
 def test_short_forms_make_a_session(
     small: Collection, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,6 +35,7 @@ def test_short_forms_make_a_session(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bovw-index", "bovw-vocab"]
 
 
+@pytest.mark.slow
 def test_without_a_vocabulary_one_is_trained_and_kept_in_the_index(
     small: Collection, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +46,7 @@ def test_without_a_vocabulary_one_is_trained_and_kept_in_the_index(
     assert "scene_01" in run("query", image, "--format", "paths", "--topk", 1).stdout
 
 
+@pytest.mark.slow
 def test_environment_names_the_folders(small: Collection, image: Path, tmp_path: Path) -> None:
     env = {"BOVW_VOCAB": str(tmp_path / "v"), "BOVW_INDEX": str(tmp_path / "i")}
     run("build-vocab", small.database, "--words", 50, *FEW, env=env)
@@ -96,6 +99,7 @@ def test_two_folders_with_one_name_are_told_apart(small: Collection, tmp_path: P
     assert "view_0.jpg" in message and str(small.database) in message
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_an_index(small: Collection, built: Path, tmp_path: Path) -> None:
     vocabulary = next(built.glob("vocabulary-*"))
     options = ("--vocab", vocabulary, *FEW[:-1], 2)
@@ -110,6 +114,7 @@ def test_jobs_do_not_change_an_index(small: Collection, built: Path, tmp_path: P
             assert (built / name).read_bytes() == (tmp_path / "i" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing(small: Collection, image: Path, tmp_path: Path) -> None:
     vocab, index = tmp_path / "v", tmp_path / "i"
     words = ("--words", 50)
@@ -122,6 +127,7 @@ def test_quiet_says_nothing(small: Collection, image: Path, tmp_path: Path) -> N
         assert run(*arguments, "--quiet").stderr == ""
 
 
+@pytest.mark.slow
 def test_demo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fewer = partial(write_collection, scenes=4, views=1, distractors=1)
     monkeypatch.setattr(bovw.demo.scenes, "write_collection", fewer)
@@ -137,6 +143,7 @@ def test_demo_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bovw-demo"]
 
 
+@pytest.mark.slow
 def test_files_of_other_kinds_are_counted(small: Collection, vocab: Path, tmp_path: Path) -> None:
     shutil.copytree(small.database, tmp_path / "db")
     for name in ("a.heic", "B.HEIC", "notes.txt", "no suffix"):
@@ -165,6 +172,7 @@ def test_one_image_in_the_collection_is_found(small: Collection, tmp_path: Path)
     assert plain["score"] > 0
 
 
+@pytest.mark.slow
 def test_linking_says_how_many_have_neighbours(
     small: Collection, built: Path, tmp_path: Path
 ) -> None:

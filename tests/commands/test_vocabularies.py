@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from bovw.demo.scenes import Collection
 from bovw.index import Index
 from tests.commands.running import FEW, ONE_JOB, failure, run
@@ -57,6 +59,7 @@ def test_memory_is_said_before(small: Collection, tmp_path: Path) -> None:
     assert "memory" in result.stderr.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_one_word_is_enough_for_an_answer(small: Collection, image: Path, tmp_path: Path) -> None:
     run("build-vocab", small.database, "--out", tmp_path / "v", "--words", 1, *FEW)
     run("index", small.database, "--index", tmp_path / "i", "--vocab", tmp_path / "v", *FEW)

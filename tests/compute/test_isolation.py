@@ -51,6 +51,7 @@ def act(item: tuple[int, str], log: Path) -> int:
     return number
 
 
+@pytest.mark.slow
 @needs_signals
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize(

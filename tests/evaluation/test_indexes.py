@@ -31,6 +31,7 @@ def test_a_vocabulary_of_the_same_images_is_own(mixed: Path, indexed: Path) -> N
     assert (settings["vocabulary"], settings["vocabulary_images_shared"]) == ("own", 8)
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_one_of_the_images_is_own(
     mixed: Path, tmp_path: Path, indexed: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_vocabulary_of_one_of_the_images_is_own(
     assert evaluation.vocabulary_source == ("own", 1)
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_other_images_is_independent(
     mixed: Path, independent: Vocabulary, tmp_path: Path
 ) -> None:
@@ -67,6 +69,7 @@ def catalogs(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("catalog.sqlite")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--index", "a/b/mine"]])
 def test_an_index_is_made_once(
     options: list[str], mixed: Path, vocab: Path, tmp_path: Path
@@ -84,6 +87,7 @@ def test_an_index_is_made_once(
     assert figures[0] == figures[1]
 
 
+@pytest.mark.slow
 def test_without_any_vocabulary_one_is_trained(mixed: Path, tmp_path: Path) -> None:
     first = run("eval", mixed, "--images", mixed.parent, "--jobs", 1, code=3)
     assert "training one on these images" in first.stderr
@@ -93,6 +97,7 @@ def test_without_any_vocabulary_one_is_trained(mixed: Path, tmp_path: Path) -> N
     assert len(catalogs(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_vocabularies_have_an_index_each(
     mixed: Path, vocab: Path, independent: Vocabulary, tmp_path: Path
 ) -> None:
@@ -109,6 +114,7 @@ def test_the_usual_index_is_used_where_it_fits(mixed: Path, indexed: Path, tmp_p
     assert "using the index in bovw-index" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_usual_index_of_other_images_is_left_alone(
     mixed: Path, vocab: Path, index_folder: Path, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def revisited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_revisited_has_three_settings(
     revisited: Path, independent: Vocabulary, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_revisited_has_three_settings(
         assert f"mP@1,5,10 {setting}  " in text
 
 
+@pytest.mark.slow
 def test_ukbench_counts_the_group_among_four(independent: Vocabulary, tmp_path: Path) -> None:
     images = tmp_path / "full"
     images.mkdir()
@@ -131,6 +133,7 @@ def test_ukbench_counts_the_group_among_four(independent: Vocabulary, tmp_path: 
     assert content["recall_at_1"] == 1, "every image finds itself first"
 
 
+@pytest.mark.slow
 def test_holidays_leaves_the_query_out(independent: Vocabulary, tmp_path: Path) -> None:
     images = tmp_path / "jpg"
     images.mkdir()

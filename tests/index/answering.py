@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bovw.demo.scenes import Collection
 from bovw.index import Index
 from bovw.options import SearchOptions
@@ -10,6 +12,7 @@ from bovw.search import Searcher
 from tests.queries import search
 
 Answer = tuple[int, str, str, float, int, bytes | None]
+OfOne = Callable[[SearchOptions], list[Answer]]
 
 WAYS = [SearchOptions(), SearchOptions(scoring="asmk"), SearchOptions(scoring="tfidf", rerank=0)]
 

@@ -39,6 +39,7 @@ def interesting(exported: Path) -> Iterator[int]:
     yield from range(0, size, size // 50)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_refused_or_harmless(
     original: Path, exported: Path, tmp_path: Path
 ) -> None:

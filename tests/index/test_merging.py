@@ -42,6 +42,7 @@ def test_segments_of_one_commit_become_one(tmp_path: Path) -> None:
     assert find_problems(tmp_path / "index") == []
 
 
+@pytest.mark.slow
 def test_segments_stay_few_and_of_live_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = {f"{n:03}.jpg": image for n, image in enumerate(random_images(150))}
@@ -72,6 +73,7 @@ def test_segments_stay_few_and_of_live_images(tmp_path: Path) -> None:
     assert find_problems(tmp_path / "index") == []
 
 
+@pytest.mark.slow
 def test_a_posting_is_rewritten_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many commits there are, as often as the logarithm of their number."""
     written: list[int] = []

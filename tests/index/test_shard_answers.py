@@ -25,7 +25,7 @@ from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Box, Features, WordQuery, Words
 from bovw.search import Searcher
 from bovw.search.question import LocalBackend
-from tests.index.answering import WAYS, answers, comparable
+from tests.index.answering import WAYS, OfOne, comparable
 from tests.queries import find, search
 
 
@@ -44,20 +44,20 @@ def scattered(
     return Searcher(shards, options, ShardBackend(scatter))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 def test_parts_together_answer_as_one(
-    index: Index, collection: Collection, tmp_path: Path, count: int
+    index: Index, collection: Collection, tmp_path: Path, of_one: OfOne, count: int
 ) -> None:
     split_index(index.folder, count, tmp_path / "shards")
     for options in WAYS:
         searcher = scattered(tmp_path / "shards", options)
         found = [find(searcher, collection.root / query.name) for query in collection.queries]
-        assert [comparable(hit) for one in found for hit in one.hits] == answers(
-            index, collection, options
-        )
+        assert [comparable(hit) for one in found for hit in one.hits] == of_one(options)
         assert not any(one.missing for one in found)
 
 
+@pytest.mark.slow
 def test_parts_know_their_neighbours(linked: Path, collection: Collection, tmp_path: Path) -> None:
     split_index(linked, 3, tmp_path / "shards")
     expected = Searcher(Index.open(linked))
@@ -112,6 +112,7 @@ def test_parts_that_fall_silent_leave_the_first_ranking(
                 assert [hit.name for hit in hits] == [hit.name for hit in plain]
 
 
+@pytest.mark.slow
 def test_few_hits_of_many_confirmed(index: Index, collection: Collection, tmp_path: Path) -> None:
     split_index(index.folder, 2, tmp_path / "shards")
     options = SearchOptions(expand=0, min_inliers=1)
@@ -122,6 +123,7 @@ def test_few_hits_of_many_confirmed(index: Index, collection: Collection, tmp_pa
         assert [comparable(hit) for hit in search(searcher, path, 1)] == expected
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_any_shards_answer_as_one(data: st.DataObject) -> None:

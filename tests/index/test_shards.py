@@ -26,33 +26,35 @@ from bovw.ingest.repair import repair_index
 from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions
 from bovw.search import Searcher
-from tests.index.answering import WAYS, Answer, answers
+from tests.index.answering import WAYS, Answer, OfOne, answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_answers_are_those_of_the_one_index(
-    index: Index, collection: Collection, tmp_path: Path, count: int
+    index: Index, collection: Collection, tmp_path: Path, of_one: OfOne, count: int
 ) -> None:
     sharded = split_index(index.folder, count, tmp_path / "shards")
     assert len(parts_of(tmp_path / "shards")) == count
     assert (len(sharded), sharded.features) == (len(index), index.features)
     assert [row.name for row in sharded.images()] == [row.name for row in index.images()]
     for options in WAYS:
-        assert answers(sharded, collection, options) == answers(index, collection, options)
+        assert answers(sharded, collection, options) == of_one(options)
     assert sharded.damaged_files() == []
     # And split again.
     again = split_index(tmp_path / "shards", 3, tmp_path / "again")
-    assert answers(again, collection, WAYS[0]) == answers(index, collection, WAYS[0])
+    assert answers(again, collection, WAYS[0]) == of_one(WAYS[0])
 
 
+@pytest.mark.slow
 def test_the_graph_goes_along(
-    linked: Path, index: Index, collection: Collection, tmp_path: Path
+    linked: Path, index: Index, collection: Collection, tmp_path: Path, of_one: OfOne
 ) -> None:
     sharded = split_index(linked, 3, tmp_path / "shards")
     assert sharded.graph is not None
     expected = answers(Index.open(linked), collection, WAYS[0])
     assert answers(sharded, collection, WAYS[0]) == expected
-    assert answers(index, collection, WAYS[0]) != expected
+    assert of_one(WAYS[0]) != expected
     # It stays while images have the numbers that it is made of.
     with edit_index(sharded.folder) as writers:
         number = shard_of(index.names[0], len(writers))
@@ -70,8 +72,13 @@ def test_the_graph_goes_along(
     assert Index.open(sharded.folder).graph is None
 
 
+@pytest.mark.slow
 def test_shards_are_built_and_brought_up_to_date(
-    index: Index, collection: Collection, feature_options: FeatureOptions, tmp_path: Path
+    index: Index,
+    collection: Collection,
+    feature_options: FeatureOptions,
+    tmp_path: Path,
+    of_one: OfOne,
 ) -> None:
     photos, folder = tmp_path / "photos", tmp_path / "shards"
     shutil.copytree(collection.database, photos)
@@ -84,7 +91,7 @@ def test_shards_are_built_and_brought_up_to_date(
     assert len(built) == len(files) - 3
     built = build_index(files, folder, run=Run(jobs=1))
     found = [replace_path(a) for a in answers(built, collection, WAYS[0])]
-    assert found == [replace_path(a) for a in answers(index, collection, WAYS[0])]
+    assert found == [replace_path(a) for a in of_one(WAYS[0])]
     fewer = build_index(files[2:], folder, run=Run(jobs=1))
     assert len(fewer) == len(files) - 2
     with pytest.raises(FormatError, match="has 4 shards and not 5"):
@@ -95,8 +102,9 @@ def replace_path(answer: Answer) -> tuple[object, ...]:
     return answer[:2] + answer[3:]
 
 
+@pytest.mark.slow
 def test_a_shard_that_changed_alone_is_counted_anew(
-    index: Index, collection: Collection, tmp_path: Path
+    index: Index, collection: Collection, tmp_path: Path, of_one: OfOne
 ) -> None:
     folder, one = tmp_path / "shards", tmp_path / "one"
     split_index(index.folder, 3, folder)
@@ -115,7 +123,7 @@ def test_a_shard_that_changed_alone_is_counted_anew(
     assert answers(Index.open(folder), collection, WAYS[0]) == expected
     assert not Index.open(folder).outdated()
     # What was opened before goes on with what there was.
-    assert answers(before, collection, WAYS[0]) == answers(index, collection, WAYS[0])
+    assert answers(before, collection, WAYS[0]) == of_one(WAYS[0])
 
 
 def test_bad_shards_are_told(index: Index, tmp_path: Path) -> None:
@@ -152,6 +160,7 @@ def test_bad_shards_are_told(index: Index, tmp_path: Path) -> None:
     assert "damaged" in refused()
 
 
+@pytest.mark.slow
 def test_shards_of_another_vocabulary_are_told(
     index: Index, collection: Collection, tmp_path: Path
 ) -> None:
@@ -183,6 +192,7 @@ def test_statistics_are_those_of_all(index: Index, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_command_takes_shards(index: Index, collection: Collection, tmp_path: Path) -> None:
     shards, other = tmp_path / "shards", tmp_path / "other"
     query = collection.root / collection.queries[0].name

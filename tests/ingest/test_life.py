@@ -26,6 +26,8 @@ from bovw.options import IngestOptions
 from bovw.vocab import Vocabulary
 from tests.ingest.updates import FEW, answers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def shared(pictures: list[Path], vocabulary: Vocabulary) -> Iterator[None]:

@@ -31,6 +31,7 @@ def graph_of(folder: Path) -> Graph:
     return graph
 
 
+@pytest.mark.slow
 def test_views_of_a_scene_are_neighbours(linked: Path, collection: Collection) -> None:
     index = Index.open(linked)
     for view in collection.views:
@@ -59,6 +60,7 @@ def test_without_neighbours_scores_stay() -> None:
     assert Graph.of([[], [], []]).augment(scores).tolist() == [3, 1, 2]
 
 
+@pytest.mark.slow
 def test_confirmed_hits_stay_on_top(linked: Path, collection: Collection) -> None:
     searcher = Searcher(Index.open(linked))
     without = Searcher(searcher.index, SearchOptions(augment=False))
@@ -69,6 +71,7 @@ def test_confirmed_hits_stay_on_top(linked: Path, collection: Collection) -> Non
         assert all(np.diff([hit.score for hit in hits]) <= 0)
 
 
+@pytest.mark.slow
 def test_processes_make_no_difference(linked: Path, tmp_path: Path) -> None:
     shutil.copytree(linked, tmp_path / "index")
     again = link_images(tmp_path / "index", Run(jobs=2))
@@ -78,6 +81,7 @@ def test_processes_make_no_difference(linked: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "index" / "graph").iterdir()) == [tmp_path / "index" / place]
 
 
+@pytest.mark.slow
 def test_the_index_says_so_and_checks_it(linked: Path, index_folder: Path, tmp_path: Path) -> None:
     assert describe_folder(linked)["linked"] and not describe_folder(index_folder)["linked"]
     shutil.copytree(linked, tmp_path / "index")
@@ -90,6 +94,7 @@ def test_the_index_says_so_and_checks_it(linked: Path, index_folder: Path, tmp_p
         assert Index.open(tmp_path / "index").graph
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone_has_no_neighbours(
     index_folder: Path, collection: Collection, tmp_path: Path
 ) -> None:
@@ -108,6 +113,7 @@ def test_a_picture_that_is_gone_has_no_neighbours(
     assert (graph.neighbours[Index.open(tmp_path / "index").names.index(gone)] == -1).all()
 
 
+@pytest.mark.slow
 def test_other_images_are_not_linked(
     linked: Path, collection: Collection, feature_options: FeatureOptions, tmp_path: Path
 ) -> None:
@@ -121,6 +127,7 @@ def test_other_images_are_not_linked(
     assert not list((tmp_path / "index" / "graph").iterdir())
 
 
+@pytest.mark.slow
 def test_nobody_else_writes_meanwhile(
     linked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +158,7 @@ def test_features_that_confirmed_are_kept_first() -> None:
     assert choose_features(features.rows(order[:0]), order[:0], [], 2).tolist() == []
 
 
+@pytest.mark.slow
 def test_fewer_features_find_the_views_still(
     index_folder: Path, collection: Collection, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def plain(*words: int) -> Image:
 # Formulas
 
 
+@pytest.mark.slow
 @each_scoring
 @settings(deadline=None, max_examples=120)
 @given(case=cases())
@@ -94,6 +95,7 @@ def test_scores_agree_with_their_formula(scoring: str, case: Case) -> None:
     assert scoring != "asmk" or (scores <= 1 + 1e-6).all()
 
 
+@pytest.mark.slow
 @each_scoring
 @settings(deadline=None, max_examples=60)
 @given(case=cases())
@@ -102,6 +104,7 @@ def test_scores_do_not_depend_on_segments(scoring: str, case: Case) -> None:
     assert scores_of(scoring, case).tobytes() == whole.tobytes()
 
 
+@pytest.mark.slow
 @each_scoring
 @settings(deadline=None, max_examples=60)
 @given(case=cases(), data=st.data())
@@ -112,6 +115,7 @@ def test_twins_have_one_score(scoring: str, case: Case, data: st.DataObject) -> 
     assert scores[number] == scores[-1]
 
 
+@pytest.mark.slow
 @each_scoring
 @settings(deadline=None, max_examples=60)
 @given(

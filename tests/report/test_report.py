@@ -112,6 +112,7 @@ def asked(searcher: Searcher, path: Path, region: Box | None = None, topk: int =
 # Answers
 
 
+@pytest.mark.slow
 def test_every_hit_is_shown_and_boxed_where_confirmed(
     searcher: Searcher, collection: Collection
 ) -> None:
@@ -233,6 +234,7 @@ def evaluation(collection: Collection, index: Index, searcher: Searcher) -> Eval
     return evaluate(dataset, collection.root, searcher)
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_shown_whole(evaluation: Evaluation, collection: Collection) -> None:
     page = check(evaluation_page(evaluation, collection.root))
     text = "".join(page.text)
@@ -284,6 +286,7 @@ def run(*arguments: object, code: int = 0) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_query_prints_what_it_prints_without(
     collection: Collection, index_folder: Path, tmp_path: Path
 ) -> None:
@@ -297,6 +300,7 @@ def test_query_prints_what_it_prints_without(
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_eval_writes_a_page(collection: Collection, index_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "measured.html"
     options = ("--images", collection.root, "--index", index_folder, "--quiet")

@@ -57,6 +57,7 @@ def test_one_image_is_verified(build: Build, photos: Path) -> None:
     assert np.allclose(hit.transform, np.eye(3), atol=0.02)
 
 
+@pytest.mark.slow
 def test_exact_duplicates_are_both_found(build: Build, photos: Path) -> None:
     shutil.copy(photos / "0.jpg", photos / "twin.jpg")
     hits = Searcher(build(photos)).search(photos / "0.jpg")
@@ -100,11 +101,12 @@ def test_nothing_usable_is_an_error_and_keeps_the_old(build: Build, photos: Path
 # The same inputs give the same index
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_the_files(
     collection: Collection, index: Index, feature_options: FeatureOptions, tmp_path: Path
 ) -> None:
     files = find_images([collection.database])
-    other = build_index(files, tmp_path / "index", Recipe(features=feature_options), Run(jobs=1))
+    other = build_index(files, tmp_path / "index", Recipe(features=feature_options), Run(jobs=2))
     assert other.meta["fingerprint"] == index.meta["fingerprint"]
     assert other.files() == index.files()
     assert other.damaged_files() == []
@@ -112,6 +114,7 @@ def test_jobs_do_not_change_the_files(
         assert file.read_bytes() == (other.vocabulary_folder / file.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_segments_do_not_change_the_answers(
     build: Build, photos: Path, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +136,7 @@ def test_training_takes_no_more_than_asked(photos: Path) -> None:
     assert len(vocabulary.sources) == 1
 
 
+@pytest.mark.slow
 def test_another_vocabulary_in_its_folder_is_told(build: Build, photos: Path) -> None:
     other = build_vocabulary(
         find_images([photos]), options=VocabularyOptions(words=20), run=Run(jobs=1)

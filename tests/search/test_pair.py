@@ -34,6 +34,7 @@ def some_features(n: int, seed: int) -> Features:
     return Features(keypoints, rng.integers(0, 256, (n, 128), np.uint8), 300, 300)
 
 
+@pytest.mark.slow
 def test_the_planted_homography_is_found(collection: Collection) -> None:
     for query in collection.queries[:3]:
         for view in collection.views_of(query.scene)[:2]:
@@ -50,6 +51,7 @@ def test_the_planted_homography_is_found(collection: Collection) -> None:
             assert np.allclose(found.box, warp_box(found.transform, Box(0, 0, 640, 480)))
 
 
+@pytest.mark.slow
 def test_unrelated_pictures_agree_in_a_word_at_most(collection: Collection) -> None:
     """Posters are lettered with the same few words, which truly are the same."""
     queries = [features(collection.root / query.name) for query in collection.queries]
@@ -189,6 +191,7 @@ def pair(collection: Collection) -> tuple[Path, Path]:
     return collection.root / collection.queries[1].name, collection.database / view.name
 
 
+@pytest.mark.slow
 def test_the_command_says_so_and_draws(pair: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "pair.png"
     text = run(*pair, "--out", out).stdout
@@ -202,6 +205,7 @@ def test_the_command_says_so_and_draws(pair: tuple[Path, Path], tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_nothing_that_agrees_is_an_answer(
     collection: Collection, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_every_query_finds_its_own_scene_first(
         assert all(hit.verified == (rerank > 0) for hit in hits)
 
 
+@pytest.mark.slow
 def test_a_region_finds_its_scene(searcher: Searcher, collection: Collection) -> None:
     for query in collection.queries:
         box = scene_box(query.homography)
@@ -82,6 +83,7 @@ def test_scores_fall_with_rank(
         assert confirmed == sorted(confirmed, reverse=True)
 
 
+@pytest.mark.slow
 @each_scoring
 def test_expansion_leaves_verified_hits_on_top(
     index: Index, collection: Collection, scoring: str
@@ -119,6 +121,7 @@ def test_expansion_without_verified_hits_changes_nothing(
         assert same(search(Searcher(index, options), image), without)
 
 
+@pytest.mark.slow
 def test_pixels_are_as_good_as_their_file(
     searcher: Searcher, collection: Collection, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from tests.vocab.words import exact_nearest, featured, floats
 # Assignment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "least"), [(1, 0.95), (5, 0.95)])
 def test_assigner_agrees_with_every_distance(sift: Bytes, count: int, least: float) -> None:
     words = train_words(sift[::2], 400, 0, 1, 1)
@@ -41,6 +42,7 @@ def test_assigner_does_not_depend_on_jobs_nor_batches(vocabulary: Vocabulary, si
     assert np.array_equal(whole, alone)
 
 
+@pytest.mark.slow
 def test_assigner_searches_the_nearest_cells_exactly(sift: Bytes) -> None:
     """With as many shortlisted as the cells probed hold, the exact nearest of those are found."""
     words, values = train_words(sift[::2], 900, 0, 1, 1), floats(sift[1:401:2])

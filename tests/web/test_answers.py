@@ -130,6 +130,7 @@ def test_info_health_and_metrics(client: TestClient, index: Index) -> None:
     assert 'route="/api/v1/info",status="200"' in text
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_that_of_the_command_line(
     client: TestClient, collection: Collection, index: Index
 ) -> None:

@@ -25,6 +25,7 @@ from bovw.web.engine import id_of, name_of
 from tests.web.api import API, FEW, SMALL, TOKEN, detail
 
 
+@pytest.mark.slow
 def test_images_are_added_and_removed_with_the_token(
     writing: TestClient, query: Path, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_busy_index_is_told_without_paths(
     assert "just now" in detail(told, 503) and not (tmp_path / "added" / "a.jpg").exists()
 
 
+@pytest.mark.slow
 def test_the_index_is_followed(writing: TestClient, tmp_path: Path, query: Path) -> None:
     before = writing.get(f"{API}/info").json()["images"]
     build_index(
@@ -103,6 +105,7 @@ def test_the_index_is_followed(writing: TestClient, tmp_path: Path, query: Path)
     assert hits[0]["name"] == query.name
 
 
+@pytest.mark.slow
 def test_odd_names_are_shown_and_found(tmp_path: Path, collection: Collection) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -119,6 +122,7 @@ def test_odd_names_are_shown_and_found(tmp_path: Path, collection: Collection) -
             assert client.get(f"{API}/images/{record['id']}/thumbnail").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_told(tmp_path: Path, collection: Collection) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(collection.database / "scene_00", folder)

@@ -45,6 +45,7 @@ def described(
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
+@pytest.mark.slow
 def test_answers_are_as_described(described: Any) -> None:
     operations = [result.ok() for result in described.get_all_operations()]
     assert len(operations) >= 20

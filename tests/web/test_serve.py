@@ -14,6 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")
 
 
