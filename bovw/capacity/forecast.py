@@ -165,8 +165,8 @@ def query(
     """
     held = images / nodes
     length = costs.skew * held * costs.features / costs.words
-    limit_postings = int(MOST_POSTINGS // (costs.asked * length)) if bounded else WORDS
-    words = max(1, min(WORDS, limit_postings))
+    affordable = int(MOST_POSTINGS // (costs.asked * length)) if bounded else WORDS
+    words = max(1, min(WORDS, affordable))
     expanded = not bounded or held * costs.features <= MOST_POSTINGS
     postings = words * costs.asked * length
     # The fixed cost of a scoring: adding up every image's votes, and starting every segment.

@@ -36,7 +36,7 @@ class Ranked(NamedTuple):
     order: Ints
 
 
-class Confirmed(NamedTuple):
+class Agreeing(NamedTuple):
     """Images that agree with a query, most evidence first, and expansion queries of the first."""
 
     verified: list[Verified]
@@ -70,7 +70,7 @@ class ShardSearcher:
         images: Ints,
         ranks: Sequence[int],
         asking: int,
-    ) -> Confirmed:
+    ) -> Agreeing:
         """Verify images of this shard, with their ranks among all images to verify.
 
         asking  how many of the images that agree return an expansion query
@@ -78,7 +78,7 @@ class ShardSearcher:
         own, weights = images - np.int32(self.first), self.statistics.weights
         verified = verify_images(query, self.segments, own, weights, options, ranks)
         asked = expansion_queries(verified[:asking], query.region, self.segments)
-        return Confirmed(
+        return Agreeing(
             [replace(one, image=one.image + self.first) for one in verified],
             [one._replace(image=one.image + self.first) for one in asked],
         )

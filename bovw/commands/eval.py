@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def evaluate_dataset(
     if ablation:
         rows = list(run_ablation(loaded, images, opened, ap, query_mode, progress(quiet)))
         content = {"dataset": loaded.name, "rungs": [vars(row) for row in rows]}
-        _print(content, as_markdown(rows), format)
+        _print(format, lambda: content, lambda: as_markdown(rows))
         skips.leave()
         return
     searcher = Searcher(opened, SearchOptions(scoring=scoring, rerank=rerank, expand=expand))
@@ -94,13 +95,13 @@ def evaluate_dataset(
         if outcome.failure:
             skips(outcome.query.id, outcome.failure)
     _write_files(result, images, run, html)
-    _print(result.report(), as_text(result), format)
+    _print(format, result.report, lambda: as_text(result))
     skips.leave()
 
 
-def _print(content: dict[str, Any], text: str, format: str) -> None:
+def _print(format: str, content: Callable[[], dict[str, Any]], text: Callable[[], str]) -> None:
     """Print the results as JSON or as text."""
-    click.echo(json.dumps(content, indent=1) if format == "json" else text.rstrip("\n"))
+    click.echo(json.dumps(content(), indent=1) if format == "json" else text().rstrip("\n"))
 
 
 def _write_files(result: Evaluation, images: Path, run: Path | None, html: Path | None) -> None:

@@ -51,13 +51,13 @@ def run_isolated(
     An item that crashes its process is tried once more. At most 3 * jobs items are taken ahead.
     Raises what the function raises, and BovwError if a worker process cannot start.
     """
-    crew = IsolatedPool(function, jobs, limit)
+    pool = IsolatedPool(function, jobs, limit)
     threads = ThreadPoolExecutor(jobs)
     upcoming = iter(items)
     waiting: deque[tuple[T, Future[R | Failure[T]]]] = deque()
     try:
         waiting.extend(
-            (item, threads.submit(crew.run, item)) for item in islice(upcoming, 3 * jobs)
+            (item, threads.submit(pool.run, item)) for item in islice(upcoming, 3 * jobs)
         )
         while waiting:
             item, future = waiting.popleft()
@@ -66,14 +66,14 @@ def run_isolated(
                 # The system may have killed it because all items together used up the memory.
                 # Alone it may succeed.
                 wait([other for _, other in waiting])
-                result = threads.submit(crew.run, item).result()
-            waiting.extend((item, threads.submit(crew.run, item)) for item in islice(upcoming, 1))
+                result = threads.submit(pool.run, item).result()
+            waiting.extend((item, threads.submit(pool.run, item)) for item in islice(upcoming, 1))
             yield result
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-        crew.stop()
+        pool.stop()
         threads.shutdown()
-        crew.end()
+        pool.end()
 
 
 class IsolatedPool(Generic[T, R]):

@@ -14,7 +14,7 @@ from bovw.evaluation.run import Conditions, ask, describe_queries
 from bovw.feedback import Progress, no_progress
 from bovw.index import Index
 from bovw.options import SearchOptions
-from bovw.search.searcher import Searcher
+from bovw.search import Searcher
 
 _DEFAULT = SearchOptions()
 _VERIFIED = replace(_DEFAULT, expand=0)

@@ -18,7 +18,7 @@ from bovw.evaluation.metrics import (
     ukbench_score,
 )
 from bovw.records import Hit
-from bovw.search.searcher import Searcher
+from bovw.search import Searcher
 
 ApForm = Literal["official", "rectangle"]
 PRECISIONS = (1, 5, 10)

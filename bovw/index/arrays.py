@@ -14,6 +14,8 @@ import numpy.typing as npt
 from bovw.compute.files import file_sha256
 from bovw.errors import damaged_file
 
+# A length of the array's own.
+FREE = "bytes"
 By = Literal["posting", "image", "word", "segment"]
 
 
@@ -22,7 +24,7 @@ class Declared(NamedTuple):
 
     dtype  as NumPy calls it; on disk it is little-endian
     shape  numbers or names of lengths: "images", "postings", "words", "words + 1", "bits / 64". Any
-           other name is a length of the array's own
+           other name but FREE, a length of the array's own, is an error
     by     the array has a row for each of these
     holds  the content of a row, as in docs/format.md
     """
@@ -40,7 +42,8 @@ class Declared(NamedTuple):
 def stored(dtype: str, *shape: str | int, by: By, holds: str) -> Any:
     """Declare a field of an `Arrays` record; see `Declared`. The file has the field's name.
 
-    This one line decides how the array is written, read, checked, merged and split.
+    The array is then written, read, checked, merged and split with the others. What fills it is up
+    to whoever makes the record.
     """
     return field(metadata={"array": Declared(dtype, shape, by, holds)})
 
@@ -85,7 +88,7 @@ class Arrays:
     def fits(self, counts: Mapping[str, int]) -> bool:
         """Tell whether all arrays have their declared shapes; `counts` comes from `lengths`."""
         return all(
-            length == (counts.get(wanted, length) if isinstance(wanted, str) else wanted)
+            wanted == FREE or length == (counts[wanted] if isinstance(wanted, str) else wanted)
             for name, one in self.declared().items()
             for length, wanted in zip(getattr(self, name).shape, one.shape, strict=True)
         )

@@ -21,6 +21,7 @@ from bovw.index.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
 from bovw.index.names import Names
 from bovw.index.snapshot import Snapshot
 from bovw.index.statistics import Counts, Statistics
+from bovw.options import FeatureOptions
 
 # Values that are the same in all shards.
 COMMON = ("words", "bits", "fingerprint", "options")
@@ -161,12 +162,18 @@ def digests(parts: Sequence[Snapshot]) -> list[str]:
     return [str(part.meta["digest"]) for part in parts]
 
 
+def _comparable(part: Snapshot, key: str) -> object:
+    """Return what a shard has in common with others; options that came later have their default."""
+    value = part.meta[key]
+    return FeatureOptions.of(value) if key == "options" else value
+
+
 def _check_parts(parts: Sequence[Snapshot]) -> None:
     """Raise FormatError unless the shards are different parts of one collection."""
     first = parts[0]
     for part in parts:
         for key in COMMON:
-            if part.meta[key] != first.meta[key]:
+            if _comparable(part, key) != _comparable(first, key):
                 raise FormatError(
                     f"{part.folder} was made with other {key} than {first.folder}: "
                     "shards have to be made together, see `bovw shard`"

@@ -115,7 +115,7 @@ class Snapshot:
             for row, segment in zip(self.segment_rows, self.segments, strict=True)
         ]
         held = sum(row.images for row in self.segment_rows)
-        whole = lengths(words, bits, held, sum(row.features for row in self.segment_rows))
+        whole = lengths(words, bits, held, 0)
         if not all(fits) or not self.statistics.fits(whole) or not self.names.fits(whole):
             raise self._misfit()
 

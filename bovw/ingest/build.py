@@ -154,9 +154,12 @@ def _check_made_with(writer: IndexWriter, recipe: Recipe) -> None:
     advice = "leave it out, or give another folder to index into"
     if recipe.vocabulary and recipe.vocabulary.fingerprint != writer.meta["fingerprint"]:
         raise FormatError(f"{writer.folder} was made with another vocabulary: {advice}")
+    indexed = FeatureOptions.of(writer.meta["options"])
+    if recipe.vocabulary:
+        recipe.vocabulary.check_kind(describer_of(indexed).kind)
     if not recipe.features:
         return
-    own = asdict(FeatureOptions.of(writer.meta["options"]))
+    own = asdict(indexed)
     for name, value in asdict(recipe.features).items():
         if value != own[name]:
             raise FormatError(

@@ -18,7 +18,7 @@ from bovw.options import FeatureOptions, SearchOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box, Bytes, Features, Hit, Ranking, WordQuery
 from bovw.search.query import describe_query
-from bovw.search.question import Backend, LocalBackend, limit_postings
+from bovw.search.question import Backend, LocalBackend, LocalQuestion, limit_postings
 from bovw.verification import Verified, verify_images
 from bovw.vocab import Vocabulary
 
@@ -137,7 +137,7 @@ class Searcher:
         A search decides the same for its candidates. Any other image ranks after the last of them.
         """
         query = self.word_query(features, region)
-        ranking = self.backend.ask(self.index, query, self.options).rank(self.options.rerank)
+        ranking = LocalQuestion(self.index, query, self.options).rank(self.options.rerank)
         rank_of = {image: rank for rank, image in enumerate(ranking.images.tolist(), 1)}
         ranks = [rank_of.get(image, self.options.rerank + 1) for image in images]
         segments, weights = self.index.segments, self.index.statistics.weights

@@ -68,12 +68,12 @@ def weigh(
     Returns None if the matches do not agree: there are fewer than `least` effective inliers, or
     SIFT could not have seen the transform.
     """
-    count, least = int(inliers.sum()), max(least, 1)
-    if count < least:
+    count = int(inliers.sum())
+    if count < max(least, 1):
         return None
     query, found = matches.query[inliers], matches.found[inliers]
     effective = min(_occupied(query, sides[0]), _occupied(found, sides[1]))
-    if effective < least or not _is_plausible(transform, query, found):
+    if effective < max(least, 1) or not _is_plausible(transform, query, found):
         return None
     weight = float(matches.weights[inliers].sum())
     return Evidence(count, effective, weight, least + int(np.log10(rank)))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bovw.compute.files import file_sha256
 from bovw.compute.processes import Workers
 from bovw.compute.threads import map_rows
-from bovw.errors import BovwError, FormatError, check_not_newer
+from bovw.errors import BovwError, FormatError, NewerFormatError, check_not_newer
 from bovw.options import VocabularyOptions
 from bovw.records import SIFT, Bytes, FeatureKind, Features, Floats, Ints, Signatures, Words
 from bovw.vocab.assign import Assigner
@@ -165,6 +165,7 @@ class Vocabulary:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
+        kind = _kind_of(folder, manifest)
         try:
             words, projection, sources = (np.load(folder / name) for name in ARRAYS)
             # Damaged cells could send a kernel anywhere. They are recomputed from the words.
@@ -176,7 +177,7 @@ class Vocabulary:
                 sources,
                 manifest["settings"],
                 Cells.load(path, len(words)) if whole else None,
-                FeatureKind(**manifest["features"]) if manifest.get("features") else None,
+                kind,
             )
             if loaded.fingerprint != manifest["fingerprint"]:
                 raise ValueError("its words do not match its manifest")
@@ -212,6 +213,22 @@ def damaged_files(folder: Path) -> list[str]:
     """Return the names of a vocabulary's files that are missing or differ from their checksums."""
     expected = read_manifest(folder).get("checksums", {})
     return [name for name, digest in expected.items() if file_sha256(folder / name) != digest]
+
+
+def _kind_of(folder: Path, manifest: dict[str, Any]) -> FeatureKind | None:
+    """Return the kind of features that the words were trained on; None if it was not kept."""
+    kept = manifest.get("features")
+    if not isinstance(kept, dict):
+        return None
+    if kept.keys() - FeatureKind.__dataclass_fields__.keys():
+        raise NewerFormatError(
+            f"the vocabulary in {folder} is of features that this bovw does not know: upgrade with "
+            "`pip install -U bovw`"
+        )
+    try:
+        return FeatureKind(**kept)
+    except TypeError as error:
+        raise _damaged(folder, error) from error
 
 
 def _damaged(folder: Path, error: Exception) -> FormatError:

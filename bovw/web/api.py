@@ -198,11 +198,12 @@ async def matches(
     here: Here,
     source: Asking,
     region: Region,
+    options: Options,
     hit: Annotated[str, Query(description="The id of the indexed image to compare with.")],
 ) -> Compared:
     """Return the matching points of a picture and an indexed image."""
     async with here.queue.place():
-        return await here.queue.run(partial(_compare, here.engine, source, region, hit))
+        return await here.queue.run(partial(_compare, here.engine, source, region, hit, options))
 
 
 @router.get("/images")
@@ -283,8 +284,10 @@ def _search(
     )
 
 
-def _compare(engine: Engine, source: Source, region: Box | None, hit: str) -> Compared:
-    index, number, features, verified = engine.compare(source, region, hit)
+def _compare(
+    engine: Engine, source: Source, region: Box | None, hit: str, options: SearchOptions
+) -> Compared:
+    index, number, features, verified = engine.compare(source, region, hit, options)
     part = region or Box(0, 0, features.width, features.height)
     return Compared(
         query=Asked.of(source, features),

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bovw import __version__
-from bovw.search.searcher import Searcher
+from bovw.search import Searcher
 from bovw.web import admin_api, api, evaluation_api
 from bovw.web.admission import RequestQueue
 from bovw.web.engine import Engine

@@ -22,7 +22,7 @@ class TooLargeError(Exception):
     """More bytes came than allowed."""
 
 
-class Store:
+class FileCache:
     """Files by SHA-256 in one folder; the least recently used ones make room for new ones.
 
     Several servers may share a folder.

@@ -23,14 +23,14 @@ MOST_PIXELS = 64_000_000
 QUALITY = 85
 
 
-class Reader:
+class Decoder:
     """Reads pictures, each in one of `jobs` processes and in `limit` seconds at most.
 
     All methods raise ImageError, with the reason but without the picture's name.
     """
 
     def __init__(self, jobs: int, limit: float) -> None:
-        self._crew: IsolatedPool[Callable[[], Any], Any] = IsolatedPool(_call, jobs, limit)
+        self._pool: IsolatedPool[Callable[[], Any], Any] = IsolatedPool(_call, jobs, limit)
         self._jobs = jobs
 
     def start(self) -> None:
@@ -47,11 +47,11 @@ class Reader:
 
     def close(self) -> None:
         """End the processes."""
-        self._crew.stop()
-        self._crew.end()
+        self._pool.stop()
+        self._pool.end()
 
     def _run(self, work: Callable[[], R]) -> R:
-        result = self._crew.run(work)
+        result = self._pool.run(work)
         if isinstance(result, Failure):
             raise ImageError(result.reason)
         answer: R = result

@@ -20,10 +20,10 @@ from bovw.images import check_region
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box, Features, Hit
-from bovw.search.searcher import Searcher
+from bovw.search import Searcher
 from bovw.verification import Verified
-from bovw.web.cache import Store
-from bovw.web.decoder import Reader
+from bovw.web.cache import FileCache
+from bovw.web.decoder import Decoder
 
 # Longest sides of displayed pictures in pixels.
 THUMBNAIL, PICTURE = 320, 1600
@@ -77,9 +77,9 @@ class Engine:
         Raises FormatError if the index cannot be opened.
         """
         self.options = options
-        self.given = Store(cache / "pictures", options.cache_bytes)
-        self._shown = Store(cache / "thumbnails", options.cache_bytes)
-        self._reader = Reader(available_jobs(), options.limit)
+        self.given = FileCache(cache / "pictures", options.cache_bytes)
+        self._shown = FileCache(cache / "thumbnails", options.cache_bytes)
+        self._decoder = Decoder(available_jobs(), options.limit)
         self._described: OrderedDict[tuple[Path, str, FeatureOptions], Features] = OrderedDict()
         self._lock = threading.Lock()
         self._asking = asking
@@ -87,12 +87,12 @@ class Engine:
 
     def start(self) -> None:
         """Load what the first search would wait for."""
-        self._reader.start()
+        self._decoder.start()
         _ = self._searcher.vocabulary
 
     def close(self) -> None:
         """End the processes."""
-        self._reader.close()
+        self._decoder.close()
 
     def searcher(self, options: SearchOptions = SearchOptions()) -> Searcher:
         """Return a searcher of the index as it is now."""
@@ -143,7 +143,7 @@ class Engine:
                 if key in self._described:
                     self._described.move_to_end(key)
                     return self._described[key]
-            features = self._reader.describe(source.path, options)
+            features = self._decoder.describe(source.path, options)
         except (ImageError, OSError) as error:
             raise _unreadable(source.name, error) from error
         with self._lock:
@@ -166,10 +166,13 @@ class Engine:
         return Answer(source, features, searcher.index, hits, missing, *seconds)
 
     def compare(
-        self, source: Source, region: Box | None, image: str
+        self, source: Source, region: Box | None, image: str, options: SearchOptions
     ) -> tuple[Index, int, Features, Verified | None]:
-        """Return the index, an image's number in it, a picture's features, and their agreement."""
-        searcher = self.searcher()
+        """Return the index, an image's number in it, a picture's features, and their agreement.
+
+        A search with the same options decides the same.
+        """
+        searcher = self.searcher(options)
         number = self.indexed(image, searcher.index)
         features = self.describe(source)
         part, box = _cut(features, region)
@@ -185,7 +188,7 @@ class Engine:
             kept = self._shown.find(key)
             content = kept.read_bytes() if kept else b""
             if len(content) <= _SIDES.size:
-                jpeg, width, height = self._reader.shrink(path, side)
+                jpeg, width, height = self._decoder.shrink(path, side)
                 content = _SIDES.pack(width, height) + jpeg
                 self._shown.put(key, content)
         except (ImageError, OSError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bovw.errors import FormatError
+from bovw.errors import FormatError, NewerFormatError
 from bovw.features import describer_of
 from bovw.options import FeatureOptions, VocabularyOptions
 from bovw.records import SIFT, FeatureKind, Features
@@ -56,3 +56,12 @@ def test_an_older_vocabulary_does_not_tell_and_fits_either(tmp_path: Path) -> No
     assert older.kind is None
     for kind in (SIFT, UPRIGHT):
         assert len(older.assign(features_of(kind))) == 90
+
+
+def test_a_kind_of_a_later_version_asks_for_an_upgrade(tmp_path: Path) -> None:
+    Vocabulary.train(features_of(SIFT).descriptors, WORDS).save(tmp_path / "vocab")
+    manifest = json.loads((tmp_path / "vocab" / "manifest.json").read_text())
+    manifest["features"]["weights"] = "0123"
+    (tmp_path / "vocab" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(NewerFormatError, match="pip install -U bovw"):
+        Vocabulary.load(tmp_path / "vocab")

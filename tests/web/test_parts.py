@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("fastapi", reason="bovw[web] is not installed")
 
 from bovw.web.admission import FullError, RequestQueue
-from bovw.web.cache import Store, TooLargeError
+from bovw.web.cache import FileCache, TooLargeError
 from bovw.web.engine import id_of, name_of
 
 
@@ -51,7 +51,7 @@ async def parts_of(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 def test_a_store_makes_room(tmp_path: Path) -> None:
-    store = Store(tmp_path / "s", most_bytes=1000)
+    store = FileCache(tmp_path / "s", most_bytes=1000)
     keys = []
     for number in range(5):
         keys.append(asyncio.run(store.receive(parts_of(b"%d" % number, bytes(299)), 300)))
@@ -63,7 +63,7 @@ def test_a_store_makes_room(tmp_path: Path) -> None:
     with pytest.raises(TooLargeError):
         asyncio.run(store.receive(parts_of(bytes(200), bytes(200)), 300))
     assert len(list(store.folder.iterdir())) == 3
-    assert Store(store.folder, 1000).find(keys[-1])
+    assert FileCache(store.folder, 1000).find(keys[-1])
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "", "ü/日本.jpg", "\udcff", "a" * 300])

@@ -55,7 +55,7 @@ export function comparison(app) {
     }
     if (!node.open) node.showModal();
     step(state.hit, hits);
-    const asked = `${searchParameters(state, false)}&hit=${encodeURIComponent(state.hit)}`;
+    const asked = `${searchParameters(state)}&hit=${encodeURIComponent(state.hit)}`;
     if (asked === shown) return;
     shown = asked;
     wanted.abort();

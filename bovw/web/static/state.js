@@ -37,11 +37,10 @@ export function formatState(state) {
 /**
  * The parameters of the search request for a state.
  * @param {Object} state
- * @param {boolean} options whether to include the options
  * @returns {URLSearchParams} the image, its region and the options
  */
-export function searchParameters(state, options = true) {
-  return parameters(state, ["query", "image", "region", ...(options ? OPTIONS : [])]);
+export function searchParameters(state) {
+  return parameters(state, ["query", "image", "region", ...OPTIONS]);
 }
 
 /**

@@ -1,0 +1,42 @@
+"""Comparing two images takes the decision that a search takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bovw.demo.scenes import Collection
+from bovw.index import Index
+from bovw.options import SearchOptions
+from bovw.search import Searcher, describe_query
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SearchOptions(), SearchOptions(scoring="tfidf"), SearchOptions(scoring="asmk", rerank=15)],
+    ids=["default", "tfidf", "few"],
+)
+def test_a_search_and_a_comparison_confirm_the_same(
+    index: Index, collection: Collection, options: SearchOptions
+) -> None:
+    searcher = Searcher(index, options)
+    confirmed = 0
+    for query in collection.queries[:3]:
+        path = collection.root / query.name
+        features, region = describe_query(path, options=searcher.feature_options)
+        hits = searcher.search_features(features, region)
+        # A search looks at its candidates alone, which are the best before expansion.
+        first = Searcher(index, SearchOptions(scoring=options.scoring, rerank=0, expand=0))
+        looked_at = first.search_features(features, region, options.rerank)
+        numbers = [index.names.index(hit.name) for hit in looked_at]
+        compared = {v.image: v for v in searcher.compare(features, region, numbers)}
+        for hit in hits:
+            image = index.names.index(hit.name)
+            if image in numbers:
+                assert hit.verified == (image in compared)
+            if hit.verified:
+                confirmed += 1
+                assert hit.inliers == compared[image].evidence.inliers
+                assert hit.transform is not None
+                assert np.array_equal(hit.transform, compared[image].transform)
+    assert confirmed >= 9
