@@ -177,7 +177,7 @@ def test_encrypted_members_are_refused(exported: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(exported) as source:
         whole[source.start_dir + 8] |= 1
     (tmp_path / "secret.zip").write_bytes(whole)
-    refused(tmp_path / "secret.zip", "not the whole")
+    refused(tmp_path / "secret.zip", "not a complete")
 
 
 def with_catalog(members: Members, tmp_path: Path, *statements: str) -> Path:
@@ -250,7 +250,7 @@ def test_a_made_up_catalog_is_refused(
 
 def test_a_damaged_catalog_is_refused(members: Members, tmp_path: Path) -> None:
     for damaged in (b"", b"x" * 5000, members[FILE][:4096], members[FILE][:100]):
-        refused(packed(tmp_path / "damaged.zip", members | {FILE: damaged}), "not the whole")
+        refused(packed(tmp_path / "damaged.zip", members | {FILE: damaged}), "not a complete")
 
 
 def test_a_newer_format_is_refused_by_number(members: Members, tmp_path: Path) -> None:
