@@ -176,6 +176,7 @@ def test_closing_early_stops_the_work(jobs: int) -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard_and_sees_no_noise(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

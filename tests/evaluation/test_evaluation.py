@@ -66,6 +66,7 @@ def test_json_has_what_is_promised(mixed: Path, indexed: Path) -> None:
     assert content["milliseconds"]["describe"] > 0 and content["milliseconds"]["search"] > 0
 
 
+@pytest.mark.slow
 def test_the_ladder_ends_at_the_default(mixed: Path, indexed: Path) -> None:
     arguments = ("eval", mixed, "--images", mixed.parent, "--index", indexed)
     content = report(mixed, "--images", mixed.parent, "--index", indexed)
@@ -123,6 +124,7 @@ def test_rectangle_is_never_smaller(drawn: Evaluation) -> None:
     assert rectangle.mean_ap("all") > official.mean_ap("all")
 
 
+@pytest.mark.slow
 def test_verification_does_not_lower_map(
     drawn: Evaluation, index: Index, collection: Collection
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_ranking_has_every_name_once(drawn: Evaluation) -> None:
         assert sorted(outcome.ranking) == sorted(drawn.dataset.database)
 
 
+@pytest.mark.slow
 def test_crop_and_keypoints_are_both_asked(searcher: Searcher, collection: Collection) -> None:
     truth = load(str(collection.truth), collection.root)
     regions = replace(truth, queries=tuple(q for q in truth.queries if q.region))

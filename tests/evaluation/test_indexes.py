@@ -138,6 +138,7 @@ def test_a_searcher_of_other_images_is_refused(mixed: Path, searcher: Searcher) 
         evaluate(load(str(mixed), mixed.parent), mixed.parent, searcher)
 
 
+@pytest.mark.slow
 def test_an_index_of_another_vocabulary_is_refused(
     mixed: Path, indexed: Path, vocab: Path, independent: Vocabulary, tmp_path: Path
 ) -> None:

@@ -250,6 +250,7 @@ def test_an_evaluation_is_shown_whole(evaluation: Evaluation, collection: Collec
     assert page.boxes() == sum(hit.verified for hit in shown)
 
 
+@pytest.mark.slow
 def test_the_worst_query_comes_first(evaluation: Evaluation, collection: Collection) -> None:
     page = check(evaluation_page(evaluation, collection.root))
     ids = re.findall(r'<span class="id">([^<]*)</span>', page.source)

@@ -35,6 +35,7 @@ def test_assigner_agrees_with_every_distance(sift: Bytes, count: int, least: flo
     assert sum(shared) >= least * truth.size
 
 
+@pytest.mark.slow
 def test_assigner_does_not_depend_on_jobs_nor_batches(vocabulary: Vocabulary, sift: Bytes) -> None:
     values = floats(sift[:500])
     whole = vocabulary.assigner.nearest(values, 5, jobs=2)

@@ -60,6 +60,7 @@ def test_duplicates_do_no_harm(
     assert np.isfinite(words).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat_words", [1024, 64])
 def test_training_does_not_depend_on_jobs(
     monkeypatch: pytest.MonkeyPatch, sift: Bytes, flat_words: int
@@ -70,6 +71,7 @@ def test_training_does_not_depend_on_jobs(
     assert train_words(sift, 300, 1, 2, 1).tobytes() != first.tobytes()
 
 
+@pytest.mark.slow
 def test_two_levels_are_about_as_good_as_one(monkeypatch: pytest.MonkeyPatch, sift: Bytes) -> None:
     flat = train_words(sift, 300, 0, 2, 1)
     monkeypatch.setattr(train, "FLAT_WORDS", 64)

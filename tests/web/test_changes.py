@@ -136,7 +136,7 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path, collection: Collection) -> 
 def test_a_full_server_says_so(
     writing: TestClient, query: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = cast(Any, writing.app).state.server.gate
-    monkeypatch.setattr(gate, "taken", 10**6)
+    queue = cast(Any, writing.app).state.server.queue
+    monkeypatch.setattr(queue, "taken", 10**6)
     response = writing.post(f"{API}/search", content=query.read_bytes())
     assert "busy" in detail(response, 503) and response.headers["retry-after"] == "1"
