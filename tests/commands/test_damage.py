@@ -146,7 +146,7 @@ def test_a_damaged_vocabulary_is_restored(
 ) -> None:
     """It is what the message says to do."""
     (vocabulary_of(copied) / name).write_bytes(b"damaged, in more than a line\n" * 100)
-    assert "`bovw index` restores it" in failure("query", image, "--index", copied)
+    assert "restore it with `bovw index` and --vocab" in failure("query", image, "--index", copied)
     assert name in run("check", "--index", copied, code=1).stdout
     run("index", small.database, "--vocab", vocabulary_of(built), "--index", copied, *ONE_JOB)
     first = run("query", image, "--index", built, "--format", "csv").stdout

@@ -169,7 +169,7 @@ def test_a_region_is_clipped_to_the_image() -> None:
     "region", [(5, 5, 5, 9), (9, 5, 5, 9), (100, 0, 120, 9), (-9, 0, 0, 9), (0, 0, 9, float("nan"))]
 )
 def test_a_region_without_image_is_refused(region: tuple[float, ...]) -> None:
-    with pytest.raises(QueryError, match=r"the region .* holds nothing .* within its 100 x 50$"):
+    with pytest.raises(QueryError, match=r"the region .* is empty or outside the image.* within its 100 x 50$"):
         check_region(Box(*region), 100, 50)
 
 

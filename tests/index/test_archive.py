@@ -92,7 +92,7 @@ def test_nothing_is_unpacked_over_something(exported: Path, tmp_path: Path, kind
         (target / "letter.txt").write_text("dear")
     else:
         target.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="there already: give another folder"):
+    with pytest.raises(UsageError, match="already exists: give another folder"):
         import_index(exported, target)
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
