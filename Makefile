@@ -6,13 +6,19 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo check test coverage lint release clean
+# Tests start bovw many times, which without kept bytecode is compiled every time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo check quick test coverage lint release clean
 
 demo: $(VENV)/runtime
 	$(BIN)/bovw demo
 
-# What answers within a minute: linters, types, and the tests that are quick.
-check: lint
+# What answers within a minute: linters and types beside the tests that are quick.
+check: $(VENV)/development
+	$(MAKE) --jobs 2 --output-sync lint quick
+
+quick: $(VENV)/development
 	$(PYTEST) -m "not slow and not browser and not cluster"
 
 test: $(VENV)/clusters

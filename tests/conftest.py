@@ -34,6 +34,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count what asks the drawn collection or its index as slow: the first one has to make it."""
+    for item in items:
+        if "collection" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quick() -> Iterator[None]:
     """Leave out what takes long and what few tests are about; those undo it, or use processes.

@@ -97,6 +97,7 @@ def test_bounded_work_is_never_more(images: int, nodes: int) -> None:
     assert bounded.seconds <= full.seconds
 
 
+@pytest.mark.slow
 @given(st.integers(1, 10**8), st.sampled_from([4e9, 16e9, 64e9]))
 def test_auto_is_the_fewest_nodes(images: int, memory: float) -> None:
     nodes = enough_nodes(COSTS, images, memory)
@@ -104,6 +105,7 @@ def test_auto_is_the_fewest_nodes(images: int, memory: float) -> None:
     assert nodes == 1 or not answers_well(COSTS, images, nodes - 1, memory)
 
 
+@pytest.mark.slow
 def test_no_number_of_nodes_helps_a_slow_sift() -> None:
     with pytest.raises(BovwError, match=r"not even .* nodes of 16 GB"):
         enough_nodes(replace(COSTS, describe=1.0), 10, 16e9)
@@ -217,6 +219,7 @@ def test_a_folder_is_probed(collection: Collection, monkeypatch: pytest.MonkeyPa
     assert "describe" in content["yours"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_planned_says_why(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "empty").mkdir()

@@ -74,6 +74,7 @@ class Answer:
         self.cancelled = True
 
 
+@pytest.mark.slow
 def test_a_lost_replica_is_asked_again_and_a_slow_one_is_not_waited_for(quiet: None) -> None:
     exceptions = pytest.importorskip("ray.exceptions", reason="bovw[cluster] is not installed")
     soon, past = time.monotonic() + 10, time.monotonic() - 1

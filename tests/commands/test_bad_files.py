@@ -25,6 +25,8 @@ from bovw.index import Index
 from bovw.search.searcher import Searcher
 from tests.commands.photographs import FEW, encoded, run
 
+pytestmark = pytest.mark.slow
+
 
 def png_declaring(width: int, height: int) -> bytes:
     """Return a PNG whose header gives this size, with hardly any pixels behind it."""

@@ -22,6 +22,8 @@ from tests.commands.running import (
     vocabulary_of,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_newer_index_is_refused_by_name(copied: Path, image: Path, small: Collection) -> None:
     in_catalog(copied, f"UPDATE meta SET value = '{FORMAT + 1}' WHERE key = 'format'")

@@ -88,6 +88,7 @@ def test_shell_completion_is_printed(shell: str) -> None:
     assert "_BOVW_COMPLETE" in result.stdout and "bovw" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

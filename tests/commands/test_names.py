@@ -15,6 +15,8 @@ import pytest
 
 from tests.commands.running import BROKEN, ODD_NAMES, run, typed
 
+pytestmark = pytest.mark.slow
+
 
 def names_of(odd: Path) -> set[str]:
     return {os.fsdecode(raw) for raw in ODD_NAMES}

@@ -10,6 +10,8 @@ import pytest
 from bovw.demo.scenes import Collection
 from tests.commands.running import failure, run
 
+pytestmark = pytest.mark.slow
+
 
 def test_several_queries_are_answered_in_order(built: Path, small: Collection) -> None:
     images = [small.root / query.name for query in small.queries]

@@ -13,6 +13,8 @@ import bovw.demo.scenes
 from bovw.demo.scenes import Collection, write_collection
 from tests.commands.running import FEW, ONE_JOB, failure, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_short_forms_make_a_session(

@@ -15,6 +15,8 @@ from bovw.index import Index
 from bovw.search.searcher import Searcher
 from tests.commands.photographs import FEW, encoded, half, run
 
+pytestmark = pytest.mark.slow
+
 ORIENTATION = 0x0112
 
 

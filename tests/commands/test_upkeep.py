@@ -6,9 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from bovw.demo.scenes import Collection
 from bovw.index import IndexWriter
 from tests.commands.running import FEW, ONE_JOB, failure, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_index_is_brought_up_to_date(small: Collection, vocab: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from bovw.demo.scenes import Collection
 from bovw.index import Index
 from tests.commands.running import FEW, ONE_JOB, failure, run
 
+pytestmark = pytest.mark.slow
+
 
 def test_shorter_signatures_and_upright_features(small: Collection, tmp_path: Path) -> None:
     vocab, index = tmp_path / "vocab", tmp_path / "index"

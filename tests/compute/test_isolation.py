@@ -18,6 +18,8 @@ import pytest
 from bovw.compute.isolation import Failure, run_isolated
 from bovw.errors import BovwError
 
+pytestmark = pytest.mark.slow
+
 CRASHED = "crashed the process that read it"
 SLOW = "took more than 1 s"
 

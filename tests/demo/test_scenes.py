@@ -17,6 +17,8 @@ from bovw.demo.scenes import (
 )
 from bovw.records import Bytes, Doubles
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:

@@ -19,6 +19,8 @@ from bovw.search.searcher import Searcher
 from tests.evaluation.oracle import judged, rankings, slow_ap
 from tests.evaluation.running import GREY, report, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("form", ["official", "rectangle"])
 @pytest.mark.parametrize("rerank", [0, 100])

@@ -23,6 +23,8 @@ from bovw.vocab import Vocabulary
 from tests.evaluation.oracle import judged, rankings, slow_ap
 from tests.evaluation.running import FEW, GREY, TINY, report, run
 
+pytestmark = pytest.mark.slow
+
 # The vocabulary's source
 
 

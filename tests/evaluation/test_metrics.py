@@ -50,11 +50,13 @@ def test_the_vector_of_the_protocol() -> None:
     assert average_precision(*vector, form="rectangle") == pytest.approx(0.8333333, abs=1e-7)
 
 
+@pytest.mark.slow
 @given(judged_rankings())
 def test_official_is_compute_ap(judged: tuple[list[str], set[str], set[str]]) -> None:
     assert average_precision(*judged) == pytest.approx(compute_ap(*judged))
 
 
+@pytest.mark.slow
 @given(judged_rankings())
 def test_rectangle_is_never_smaller(judged: tuple[list[str], set[str], set[str]]) -> None:
     official, rectangle = average_precision(*judged), average_precision(*judged, form="rectangle")
@@ -189,6 +191,7 @@ def test_one_value_is_both_halves() -> None:
         means_of_halves([])
 
 
+@pytest.mark.slow
 @given(judged_rankings())
 def test_the_curve_holds_the_average_precision(
     case: tuple[list[str], set[str], set[str]],
@@ -209,6 +212,7 @@ def test_a_curve_without_positives_is_refused() -> None:
         precision_recall(NAMES, set())
 
 
+@pytest.mark.slow
 @given(judged_rankings(), st.sampled_from([2, 11, 101]))
 def test_interpolation_takes_the_best_from_a_recall_on(
     case: tuple[list[str], set[str], set[str]], points: int

@@ -153,6 +153,7 @@ def test_an_orientation_that_does_not_exist_is_upright(tmp_path: Path) -> None:
     assert (picture.width, picture.height) == (80, 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 300), (999, 1000), (640, 1003), (1600, 1201), (300, 1537)])
 def test_the_longest_side_is_reduced_to_the_size_asked_for(
     tmp_path: Path, size: tuple[int, int]

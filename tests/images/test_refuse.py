@@ -131,6 +131,7 @@ def test_whatever_pillow_raises_is_told_in_a_line(
     assert str(refusal.value) == f"cannot be decoded: {reason}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SAVED_AS)
 def test_damaged_files_give_a_picture_or_a_reason(tmp_path: Path, kind: str) -> None:
     chance = random.Random(kind)
@@ -169,7 +170,9 @@ def test_a_region_is_clipped_to_the_image() -> None:
     "region", [(5, 5, 5, 9), (9, 5, 5, 9), (100, 0, 120, 9), (-9, 0, 0, 9), (0, 0, 9, float("nan"))]
 )
 def test_a_region_without_image_is_refused(region: tuple[float, ...]) -> None:
-    with pytest.raises(QueryError, match=r"the region .* is empty or outside the image.* within its 100 x 50$"):
+    with pytest.raises(
+        QueryError, match=r"the region .* is empty or outside the image.* within its 100 x 50$"
+    ):
         check_region(Box(*region), 100, 50)
 
 

@@ -119,12 +119,14 @@ def test_an_extra_member_is_refused(members: Members, tmp_path: Path) -> None:
     refused(file, "vocabulary-ab/manifest.json is missing or does not belong")
 
 
+@pytest.mark.slow
 def test_a_missing_member_is_refused(members: Members, tmp_path: Path) -> None:
     for name in members:
         fewer = {n: data for n, data in members.items() if n != name}
         refused(packed(tmp_path / "fewer.zip", fewer), f"{name}|no index")
 
 
+@pytest.mark.slow
 def test_a_changed_member_is_refused(members: Members, tmp_path: Path) -> None:
     for name, data in members.items():
         if name != FILE and data:
@@ -221,6 +223,7 @@ def test_a_changed_catalog_is_refused(members: Members, tmp_path: Path, statemen
     refused(with_catalog(members, tmp_path, statement), "not a complete index archive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "place"),
     [

@@ -111,6 +111,7 @@ getattr(archive, sys.argv[1])(Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["export_index", "import_index"])
 def test_the_next_one_clears_up_after_a_kill(
     original: Path, exported: Path, tmp_path: Path, name: str

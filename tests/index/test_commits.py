@@ -53,6 +53,7 @@ STEPS: dict[str, tuple[object, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_failed_commit_changes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -19,6 +19,8 @@ from bovw.errors import BovwError
 from bovw.index import lock
 from bovw.index.lock import FILES, LOCK_FILE, NOTE_FILE, WriterLock
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys
 from pathlib import Path

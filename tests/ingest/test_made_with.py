@@ -54,6 +54,7 @@ def test_an_option_that_is_not_known_asks_for_an_upgrade() -> None:
         FeatureOptions.of(later)
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_other_features_makes_no_index(tmp_path: Path) -> None:
     import cv2
 

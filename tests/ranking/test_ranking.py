@@ -135,6 +135,7 @@ def test_degenerate_scores_are_finite(
     assert (scores[np.array(images) == 0] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scoring", ["asmk"])
 @settings(deadline=None, max_examples=60)
 @given(case=cases())

@@ -86,6 +86,7 @@ def test_more_words_than_one_level_takes(sift: Bytes) -> None:
     assert train.FLAT_WORDS < len(words) <= train.FLAT_WORDS + 76
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat_words", [1024, 10])
 def test_planted_clusters_are_found(monkeypatch: pytest.MonkeyPatch, flat_words: int) -> None:
     monkeypatch.setattr(train, "FLAT_WORDS", flat_words)
