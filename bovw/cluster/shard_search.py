@@ -136,8 +136,6 @@ class ShardBackend:
 
     def ask(self, index: Index, query: WordQuery, options: SearchOptions) -> Question:
         """See `Backend.ask`."""
-        expands = index.features <= self.most_postings(index)
-        options = options if expands else replace(options, expand=0)
         return ScatteredQuestion(index, query, options, self._scatter)
 
 

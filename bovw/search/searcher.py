@@ -118,14 +118,15 @@ class Searcher:
     def find(self, features: Features, region: Box, topk: int | None = None) -> Found:
         """Search as `search_features` does, and tell which shards have not answered."""
         query = self.word_query(features, region)
-        question = self.backend.ask(self.index, query, self.options)
+        options = self.options if self.expands else replace(self.options, expand=0)
+        question = self.backend.ask(self.index, query, options)
         candidates = question.rank(self.options.rerank).images[: self.options.rerank]
         verified = question.verify(candidates)
         confirmed = [v for v in verified if v.confirmed]
         count = None if topk is None else topk + len(confirmed)
-        if verified and self.expands:
+        if verified and options.expand:
             linked = bool(self.options.augment and self.index.graph and confirmed)
-            ranking = question.rank_expanded(verified[: self.options.expand], count, linked)
+            ranking = question.rank_expanded(verified[: options.expand], count, linked)
         else:
             ranking = question.rank(count)
         hits = self._hits(ranking, question.scores(confirmed), confirmed, region)
