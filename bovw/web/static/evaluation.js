@@ -22,6 +22,8 @@ export function evaluationPage(app) {
   const note = h("p", { class: "hint" });
   const options = optionFields(app.info, ["scoring", "rerank", "expand"]);
   options.set({});
+  // Disabled until the datasets are known: a run is one dataset's.
+  const begin = h("button", { class: "primary", disabled: true }, t("run.start"));
   const runs = h("div", { class: "run-list" });
   const summary = h("div", { class: "summary", role: "status" });
   const queries = h("div", { class: "query-list" });
@@ -34,8 +36,7 @@ export function evaluationPage(app) {
     h("section", { class: "panel", "aria-labelledby": "runs-title" },
       h("h2", { id: "runs-title" }, t("run.title")),
       h("form", { class: "start-run", onsubmit: start },
-        options.node,
-        h("button", { class: "primary" }, t("run.start"))),
+        options.node, begin),
       runs),
     summary,
     h("div", { class: "two-columns" }, queries, detail));
@@ -91,6 +92,7 @@ export function evaluationPage(app) {
   function fillHead(all, set, { setting }) {
     sets.replaceChildren(...all.map(({ name }) => h("option", {}, name)));
     sets.value = set.name;
+    begin.disabled = false;
     settings.replaceChildren(...set.settings.map((name) => h("option", {}, name)));
     settings.value = setting;
     settingField.hidden = set.settings.length < 2;
