@@ -69,6 +69,8 @@ class IngestOptions:
     limit: float = 60.0
     # Whether to retry skipped images that have not changed.
     retry: bool = False
+    # Images that are asked, mirrored, to measure how much chance gives in an index.
+    sample: int = 200
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class SearchOptions:
     expand: int = 30
     # Whether database-side augmentation follows query expansion, if the index is linked.
     augment: bool = True
-    # Effective inliers that confirm an image; those in one place count once.
-    min_inliers: int = 4
+    # A hit is confirmed if a query without a match has at most this many hits as good, on average.
+    max_false_alarms: float = 0.01
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -176,29 +176,52 @@ class Ranking:
         return len(self.images)
 
 
+Certainty = Literal["sure", "likely", "look", "none"]
+# Probability from which a match needs no check by eye.
+SURE = 0.99
+
+
 @dataclass(frozen=True)
 class Hit:
     """One image found.
 
-    rank       from 1
-    name       the image's name in the index
-    path       the image's absolute path when it was indexed
-    score      ranks the hits; comparable within one answer only
-    inliers    one-to-one matches that agree with `transform`; 0 if not verified
-    transform  float64 [3, 3], query pixels to pixels of this image; None if not verified
-    box        float64 [4, 2], the query region's corners carried into this image, clockwise from
-               the top left one; None if not verified
+    rank          from 1
+    name          the image's name in the index
+    path          the image's absolute path when it was indexed
+    score         ranks the hits; comparable within one answer only
+    probability   that the image shows what the query shows, comparable between answers; 0 if no
+                  geometry agrees
+    false_alarms  hits as good as this one that a query without a match has on average; None if no
+                  geometry agrees
+    confirmed     whether it is a match: the false alarms are at most those asked for
+    inliers       one-to-one matches that agree with `transform`
+    transform     float64 [3, 3], query pixels to pixels of this image; None if no geometry agrees
+    box           float64 [4, 2], the query region's corners carried into this image, clockwise from
+                  the top left one; None without a transform
     """
 
     rank: int
     name: str
     path: str
     score: float
+    probability: float = 0.0
+    false_alarms: float | None = None
+    confirmed: bool = False
     inliers: int = 0
     transform: Doubles | None = None
     box: Doubles | None = None
 
     @property
-    def verified(self) -> bool:
-        """Whether geometry confirms the hit."""
-        return self.transform is not None
+    def certainty(self) -> Certainty:
+        """How far the match can be trusted, in a word."""
+        return certainty(self.probability, self.confirmed, self.transform is not None)
+
+
+def certainty(probability: float, confirmed: bool, agrees: bool = True) -> Certainty:
+    """Say in a word how far a match can be trusted.
+
+    agrees  whether geometry agrees, although it may not confirm anything
+    """
+    if confirmed:
+        return "sure" if probability >= SURE else "likely"
+    return "look" if agrees else "none"

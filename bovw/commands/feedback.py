@@ -12,9 +12,11 @@ import click
 
 from bovw.commands.options import DEFAULT_VOCAB
 from bovw.feedback import Progress, no_progress
+from bovw.options import IngestOptions
 
 if TYPE_CHECKING:
     from bovw.cluster.engines import Cluster
+    from bovw.commands.skips import Skips
     from bovw.index import Index
     from bovw.vocab import Vocabulary
 
@@ -77,3 +79,18 @@ def check_html(html: Path | None) -> None:
 
     if html:
         check_output(html, ".html", ".htm")
+
+
+def measure_chance(
+    index: Path, options: IngestOptions, jobs: int | None, quiet: bool, skips: Skips
+) -> None:
+    """Calibrate an index, and say what was found."""
+    from bovw.index import Index
+    from bovw.ingest.calibrate import calibrate_index
+    from bovw.ingest.run import Run
+    from bovw.search import Searcher
+
+    calibrate_index(index, Run(jobs, progress(quiet), skips, options))
+    calibration = Searcher(Index.open(index)).calibration
+    say(quiet, f"calibrated with {calibration.decoys:,} mirrored images: chance gives "
+               f"{calibration.factor:.2f} times what it usually does")  # fmt: skip

@@ -14,6 +14,7 @@ from bovw.commands.feedback import (
     NO_VOCABULARY,
     contents,
     find_vocabulary,
+    measure_chance,
     on_cluster,
     progress,
     say,
@@ -65,8 +66,9 @@ def make_index(
     Example: bovw index photos --index bovw-index
     """
     from bovw.images.find import find_images
-    from bovw.index import read_any_meta
+    from bovw.index import Index, read_any_meta
     from bovw.ingest.build import build_index
+    from bovw.ingest.calibrate import is_outgrown
     from bovw.ingest.changes import below
     from bovw.ingest.run import Recipe, Run
 
@@ -83,14 +85,17 @@ def make_index(
     chosen = not meta or context.get_parameter_source("vocab") == ParameterSource.COMMANDLINE
     vocabulary = find_vocabulary(vocab, quiet) if chosen else None
     say(quiet or bool(meta) or vocabulary is not None, NO_VOCABULARY)
+    ingest = IngestOptions(batch, time_limit, retry)
     with on_cluster(cluster) as workers:
-        ingest = IngestOptions(batch, time_limit, retry)
         run = Run(jobs, progress(quiet), skips, ingest, workers)
         recipe = Recipe(vocabulary, features, shards=shards)
         made = build_index(
             images, index, recipe, run, may_vanish,
             lambda changes: say(quiet or not meta, changes.summary()),
         )  # fmt: skip
+    if is_outgrown(made):
+        measure_chance(index, ingest, jobs, quiet, skips)
+        made = Index.open(index)
     say(quiet, contents(made))
     skips.leave()
 

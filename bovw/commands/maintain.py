@@ -1,4 +1,4 @@
-"""The commands that look after an index: check, merge, export, import, link and shard."""
+"""The commands that look after an index, from check to shard."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from bovw.commands.feedback import contents, progress, say
-from bovw.commands.options import FOLDER, index_option, jobs_option, quiet_option
+from bovw.commands.feedback import contents, measure_chance, progress, say
+from bovw.commands.options import FOLDER, INGEST, index_option, jobs_option, quiet_option
 from bovw.commands.skips import Skips
 from bovw.errors import BovwError
+from bovw.options import IngestOptions
 
 
 @click.command()
@@ -121,6 +122,25 @@ def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
 
 
 @click.command()
+@click.argument("index", type=FOLDER, metavar="INDEX")
+@click.option("--sample", type=click.IntRange(min=1), default=INGEST.sample, show_default=True,
+              help="Images to ask.")  # fmt: skip
+@jobs_option
+@quiet_option
+def calibrate(index: Path, sample: int, jobs: int | None, quiet: bool) -> None:
+    """Measure how often chance gives a match in INDEX, so that its answers say how sure they are.
+
+    Mirrored images of the index are asked: whatever they match is chance. `bovw index` does it too,
+    whenever the index has doubled.
+
+    Example: bovw calibrate bovw-index --sample 500
+    """
+    skips = Skips()
+    measure_chance(index, IngestOptions(sample=sample), jobs, quiet, skips)
+    skips.leave()
+
+
+@click.command()
 @click.argument("source", type=FOLDER, metavar="INDEX")
 @click.argument("out", type=FOLDER)
 @click.option("--into", type=click.IntRange(1, 10_000), required=True, metavar="N",
@@ -138,4 +158,4 @@ def shard(source: Path, out: Path, into: int, quiet: bool) -> None:
     say(quiet, contents(split_index(source, into, out)))
 
 
-COMMANDS = (check, merge, export, import_file, link, shard)
+COMMANDS = (check, merge, export, import_file, link, calibrate, shard)

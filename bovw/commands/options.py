@@ -72,6 +72,11 @@ expand_option = click.option(
     "--expand", type=click.IntRange(min=0), default=SEARCH.expand, show_default=True,
     help="Verified images to expand the query with, 0 for none.",
 )  # fmt: skip
+max_false_alarms_option = click.option(
+    "--max-false-alarms", type=click.FloatRange(0, 1, min_open=True), metavar="RATE",
+    default=SEARCH.max_false_alarms, show_default=True,
+    help="Confirm a hit if a query without a match has at most this many as good.",
+)  # fmt: skip
 scoring_option = click.option(
     "--scoring", type=click.Choice(["tfidf", "hamming", "asmk"]), default=SEARCH.scoring,
     show_default=True, help="How images are ranked before verification.",

@@ -15,6 +15,7 @@ from bovw.commands.options import (
     expand_option,
     html_option,
     index_option,
+    max_false_alarms_option,
     quiet_option,
     rerank_option,
     scoring_option,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from bovw.records import Box, Features, Hit
     from bovw.search import Searcher
 
+# Exit code of --exit-code.
+NOT_FOUND = 4
+
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=FOLDER, metavar="IMG...")
@@ -39,19 +43,21 @@ if TYPE_CHECKING:
 @rerank_option
 @expand_option
 @click.option("--no-rerank", is_flag=True, help="The same as --rerank 0.")
-@click.option("--verified", is_flag=True, help="Only hits that geometry confirms.")
+@max_false_alarms_option
+@click.option("--verified", is_flag=True, help="Only confirmed hits.")
+@click.option("--exit-code", is_flag=True, help=f"Exit with {NOT_FOUND} if nothing is confirmed.")
 @click.option("--format", default="table", show_default=True, help="How hits are written.",
               type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
 @html_option
 @quiet_option
 def query(
     images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
-    rerank: int, expand: int, no_rerank: bool, verified: bool, format: str, html: Path | None,
-    quiet: bool,
+    rerank: int, expand: int, no_rerank: bool, max_false_alarms: float, verified: bool,
+    exit_code: bool, format: str, html: Path | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Find the indexed images that show what IMG shows.
 
-    Hits with inliers are confirmed by geometry; the others only share visual words.
+    A match is sure, or likely. Look at other images where geometry agrees; the rest are only alike.
 
     Example: bovw query photo.jpg --region 100,50,400,300 --topk 5 --format json
     """
@@ -62,15 +68,22 @@ def query(
     if region and len(images) > 1:
         raise click.UsageError("--region is a part of one image: give one IMG with it")
     check_html(html)
-    options = SearchOptions(scoring=scoring, rerank=0 if no_rerank else rerank, expand=expand)
+    options = SearchOptions(
+        scoring=scoring,
+        rerank=0 if no_rerank else rerank,
+        expand=expand,
+        max_false_alarms=max_false_alarms,
+    )
     searcher = Searcher(Index.open(index), options)
     skips = Skips()
     answers: list[Answer] = []
     pages: list[_Asked] = []
+    found = False
     with progress(quiet or len(images) == 1)(images, len(images), "Querying") as paths:
         on_skip = skips if len(images) > 1 else _refuse
         for one in _ask(searcher, paths, region, topk, on_skip):
-            hits = [hit for hit in one.hits if hit.verified or not verified]
+            hits = [hit for hit in one.hits if hit.confirmed or not verified]
+            found = found or any(hit.confirmed for hit in hits)
             answers.append(Answer(str(one.path), hits))
             if html:
                 pages.append(one._replace(hits=hits))
@@ -84,6 +97,8 @@ def query(
 
         write_output(html, answer_page([with_points(searcher, *one) for one in pages]))
     skips.leave()
+    if exit_code and not found:
+        click.get_current_context().exit(NOT_FOUND)
 
 
 class _Asked(NamedTuple):

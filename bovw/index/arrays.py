@@ -16,7 +16,7 @@ from bovw.errors import damaged_file
 
 # A length of the array's own.
 FREE = "bytes"
-By = Literal["posting", "image", "word", "segment"]
+By = Literal["posting", "image", "word", "segment", "index"]
 
 
 class Declared(NamedTuple):

@@ -25,6 +25,7 @@ class Index:
     names     the images' names by number; statistics.live is False for a removed image
     segments  their postings; `starts` [segments] is the number of each one's first image
     graph     the images that show the same thing; None if they are not linked
+    decoys    what chance gives here; None if the index is not calibrated
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +58,8 @@ class Index:
             self.parts = [Snapshot(self.folder)]
         whole = self.joined or self.parts[0]
         self.meta: dict[str, Any] = whole.meta
-        self.statistics, self.names, self.graph = whole.statistics, whole.names, whole.graph
+        self.statistics, self.names = whole.statistics, whole.names
+        self.graph, self.decoys = whole.graph, whole.decoys
         self.segments = [segment for part in self.parts for segment in part.segments]
         self.segment_rows = [row for part in self.parts for row in part.segment_rows]
         self.starts = np.cumsum([0, *(row.images for row in self.segment_rows)])[:-1]

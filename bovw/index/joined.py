@@ -16,6 +16,7 @@ import numpy as np
 from bovw.errors import FormatError
 from bovw.index.arrays import Arrays, lengths
 from bovw.index.components import COMPONENTS
+from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
 from bovw.index.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
 from bovw.index.names import Names
@@ -48,8 +49,12 @@ class Joined:
         self.meta["digest"] = hashlib.sha256("".join(digests(parts)).encode()).hexdigest()
         self._slots = sum(len(part.names) for part in parts)
         self.graph = self._read_graph(kept)
+        calibrated = "calibration" in kept
+        self.decoys = Decoys.open(self._place(kept["calibration"])) if calibrated else None
         if self.graph:
             self.meta["graph"] = kept["graph"]
+        if self.decoys:
+            self.meta["calibration"] = kept["calibration"]
         self.statistics, self.names = self._read(kept) or self._count()
 
     def numbering(self) -> str:
@@ -123,21 +128,23 @@ def open_shards(folder: Path, manifest: dict[str, Any]) -> list[Snapshot]:
     return [Snapshot(folder / name) for name in manifest["shards"]]
 
 
-def join_shards(folder: Path, graph: Graph | None = None) -> None:
-    """Store the statistics and names of all shards beside them, and the graph of their images.
+def join_shards(folder: Path, graph: Graph | None = None, decoys: Decoys | None = None) -> None:
+    """Store the statistics and names of all shards beside them, their graph and what decoys found.
 
-    Does nothing if no shard has changed and no graph is given. Raises FormatError if a shard is
+    Does nothing if no shard has changed and nothing is given. Raises FormatError if a shard is
     missing, is there twice, or shares an image with another.
     """
     manifest = read_manifest(folder)
     parts = open_shards(folder, manifest)
     joined = Joined(folder, manifest, parts)
-    if joined.is_current and not graph:
+    if joined.is_current and not graph and not decoys:
         return
     written: dict[str, Arrays] = {"statistics": joined.statistics, "names": joined.names}
-    graph = graph or joined.graph
-    if graph:
-        written["graph"] = graph
+    kept: dict[str, Arrays | None] = {
+        "graph": graph or joined.graph,
+        "calibration": decoys or joined.decoys,
+    }
+    written |= {kind: arrays for kind, arrays in kept.items() if arrays}
     before = [path for kind in COMPONENTS for path in (folder / kind).glob("[0-9]*")]
     number = max((int(path.name) for path in before), default=0) + 1
     places = {kind: f"{kind}/{number}" for kind in written}
@@ -146,13 +153,13 @@ def join_shards(folder: Path, graph: Graph | None = None) -> None:
         for kind, arrays in written.items()
         for name, digest in arrays.save(folder / places[kind]).items()
     }
-    kept = {
+    stored = {
         **places,
         "files": files,
         "signs": digests(parts),
         "numbering": joined.numbering(),
     }
-    write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"], "joined": kept})
+    write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"], "joined": stored})
     for path in before:
         shutil.rmtree(path, ignore_errors=True)
 

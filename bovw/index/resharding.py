@@ -24,7 +24,8 @@ from bovw.index.writer import IndexWriter
 def split_index(source: Path, count: int, folder: Path) -> Index:
     """Write the index in `source`, sharded or not, as `count` shards to `folder`.
 
-    `shard_of` gives each image its shard. The graph of neighbours is kept. `source` stays as it is.
+    `shard_of` gives each image its shard. The graph of neighbours and the calibration are kept.
+    `source` stays as it is.
 
     Raises UsageError for no shards, FormatError if there is no index, or `folder` is in use.
     """
@@ -51,7 +52,7 @@ def split_index(source: Path, count: int, folder: Path) -> Index:
         for writer in writers:
             writer.commit()
     graph = _renumbered(index.graph, index, Index.open(folder)) if index.graph else None
-    join_shards(folder, graph)
+    join_shards(folder, graph, index.decoys)
     return Index.open(folder)
 
 

@@ -12,6 +12,7 @@ from bovw.errors import FormatError, damaged_file
 from bovw.index.arrays import lengths
 from bovw.index.catalog import FILE, Catalog, ImageRow, no_index
 from bovw.index.checksums import damaged_among, files_of, vocabulary_files
+from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
 from bovw.index.names import Names
 from bovw.index.segment import Segment
@@ -99,6 +100,8 @@ class Snapshot:
         self._check_lengths()
         slots = len(self.names)
         self.graph = Graph.open(self._place("graph"), slots) if "graph" in self.meta else None
+        calibrated = "calibration" in self.meta
+        self.decoys = Decoys.open(self._place("calibration")) if calibrated else None
 
     def _place(self, kind: str) -> Path:
         place = str(self.meta[kind])

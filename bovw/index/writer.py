@@ -14,6 +14,7 @@ from bovw.errors import FormatError, damaged_file
 from bovw.index.arrays import Arrays, sync_folder
 from bovw.index.building import SegmentBuilder, StoredSegment
 from bovw.index.catalog import FILE, Catalog, ImageRow, no_index, read_meta
+from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
 from bovw.index.layout import check_free, unused
 from bovw.index.lock import WriterLock
@@ -41,7 +42,7 @@ class IndexWriter:
         self.folder = Path(folder)
         self.rows: dict[str, ImageRow] = {}
         self._changed: set[str] = set()
-        self._graph: Graph | None = None
+        self._given: dict[str, Arrays] = {}
         self._lock = WriterLock(self.folder)
         self._lock.acquire()
         try:
@@ -151,7 +152,11 @@ class IndexWriter:
 
     def put_graph(self, graph: Graph) -> None:
         """Replace the graph of images that show the same thing."""
-        self._graph = graph
+        self._given["graph"] = graph
+
+    def put_decoys(self, decoys: Decoys) -> None:
+        """Replace what decoys found."""
+        self._given["calibration"] = decoys
 
     def compact(self) -> None:
         """Rewrite segments without their removed images, and merge small ones."""
@@ -167,15 +172,16 @@ class IndexWriter:
         self._segments.merge()
         self._take_moved()
         renumbered = self._segments.renumbered
-        if not (self._changed or renumbered or self._graph or anew) and "names" in self.meta:
+        if not (self._changed or renumbered or self._given or anew) and "names" in self.meta:
             self._clear_up()
             return
         number = self._segments.take_number()
-        made_anew = ("graph", "graph_files", "digest")
-        meta = {key: value for key, value in self.meta.items() if key not in made_anew}
         written = self._components()
-        if not self._graph and not renumbered and self._has_whole_graph():
-            meta |= {key: self.meta[key] for key in ("graph", "graph_files")}
+        # A graph holds the images' numbers.
+        lost = {kind for kind in ("graph", "calibration") if not self._is_whole(kind)}
+        lost |= {"graph"} if renumbered else set()
+        made_anew = {"digest", *lost, *(f"{kind}_files" for kind in lost)}
+        meta = {key: value for key, value in self.meta.items() if key not in made_anew}
         meta["vocabulary"] = self.vocabulary_folder.name
         if anew or "vocabulary_files" not in meta:
             words = sorted(self.vocabulary_folder.iterdir())
@@ -189,18 +195,19 @@ class IndexWriter:
         self._clear_up()
 
     def _components(self) -> dict[str, Arrays]:
-        """Return the statistics and names of the present segments, and the new graph, if any."""
+        """Return the statistics and names of the present segments, and the components given."""
         slots = [slot for one in self._segments.states for slot in one.slots]
         texts = [(slot.folder, slot.name) if slot else ("", "") for slot in slots]
         written: dict[str, Arrays] = {
             "statistics": Statistics.of(self._segments.count(), self.meta["words"]),
             "names": Names.of(texts),
         }
-        return written | ({"graph": self._graph} if self._graph else {})
+        return written | self._given
 
-    def _has_whole_graph(self) -> bool:
-        folder = self.folder / str(self.meta.get("graph"))
-        digests = self.meta.get("graph_files", {})
+    def _is_whole(self, kind: str) -> bool:
+        """Tell whether the last commit's component is there and matches its checksums."""
+        folder = self.folder / str(self.meta.get(kind))
+        digests = self.meta.get(f"{kind}_files", {})
         return bool(digests) and all(file_sha256(folder / n) == d for n, d in digests.items())
 
     def _read(self) -> dict[str, Any]:
@@ -233,7 +240,7 @@ class IndexWriter:
             catalog.close()
         self.meta = catalog.meta
         self._changed.clear()
-        self._graph = None
+        self._given = {}
 
     def _put(self, row: ImageRow) -> None:
         old = self.rows.get(row.name)

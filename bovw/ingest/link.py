@@ -19,7 +19,7 @@ from bovw.index import Graph, Index, edit_index, join_shards, read_manifest, sha
 from bovw.ingest.run import Run
 from bovw.records import Box, Features, WordQuery, Words
 from bovw.search import LocalQuestion, Searcher
-from bovw.verification import Verified
+from bovw.verification import Verified, judge
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,14 @@ def _compare(folder: Path, keep: int | None, image: int) -> Compared | ImageErro
     words = searcher.vocabulary.assign(features, searcher.options.words)
     query = WordQuery(features.keypoints, words, Box(0, 0, picture.width, picture.height))
     question = LocalQuestion(index, query, searcher.options)
-    verified = question.verify(question.rank(None).images)
-    confirmed = [v for v in verified if v.confirmed and v.image != image]
+    images = question.rank(None).images
+    judged = judge(
+        question.verify(images),
+        searcher.calibration,
+        len(images),
+        searcher.options.max_false_alarms,
+    )
+    confirmed = [j.found for j in judged if j.confirmed and j.found.image != image]
     neighbours = [(index.names[v.image], v.evidence.weight) for v in confirmed]
     if keep is None:
         return Compared(neighbours)

@@ -11,17 +11,16 @@ from bovw.records import Box, Doubles, Features, Hit
 from bovw.report.album import Album, Thumbnail
 from bovw.report.figure import figure, pair_figure
 from bovw.report.page import page
-from bovw.report.text import counted, path_shown, shown
+from bovw.report.text import counted, path_shown, probability_shown, shown
 from bovw.search import Searcher
-from bovw.verification import STRONG, certainty
 
 # Longest side in pixels: of queries and matches, and of hits that only look similar.
 LARGE, SMALL = 640, 320
 HOW = (
-    "A hit is a match when points in both images agree on where one lies in the other. These are "
-    f"the matching points, or inliers. With {STRONG} or more, a match is nearly always right; with "
-    "fewer it is uncertain: check it yourself. The box shows where the query, or the selected "
-    "part of it, lies in the hit."
+    "A hit is a match when points in both images agree on where one lies in the other, and chance "
+    "does not explain that. A sure match is right 99 times in 100. Look at the others yourself: a "
+    "likely match may be wrong, and where it says look, chance does as well now and then. The box "
+    "shows where the query, or the selected part of it, lies in the hit."
 )
 
 
@@ -41,14 +40,14 @@ class Asked:
     points: Mapping[str, Doubles]
 
     @property
-    def sure(self) -> int:
-        """How many matches are certain."""
-        return sum(certainty(hit.inliers, hit.verified) == "strong" for hit in self.hits)
+    def matches(self) -> int:
+        """How many hits are matches."""
+        return sum(hit.confirmed for hit in self.hits)
 
     @property
     def unsure(self) -> int:
-        """How many matches are uncertain."""
-        return sum(hit.verified for hit in self.hits) - self.sure
+        """How many hits are worth a look."""
+        return sum(hit.certainty == "look" for hit in self.hits)
 
 
 def with_points(
@@ -56,9 +55,10 @@ def with_points(
 ) -> Asked:
     """Return a query and its hits, with the inliers of the matches."""
     names = searcher.index.names
-    numbers = [names.find(hit.name) for hit in hits if hit.verified]
+    numbers = [names.find(hit.name) for hit in hits if hit.certainty != "none"]
     compared = searcher.compare(features, region, [n for n in numbers if n is not None])
-    return Asked(path, region, hits, {names[found.image]: found.points for found in compared})
+    points = {names[one.found.image]: one.found.points for one in compared}
+    return Asked(path, region, hits, points)
 
 
 def answer_page(answers: Sequence[Asked]) -> bytes:
@@ -81,9 +81,8 @@ def _contents(answers: Sequence[Asked]) -> str:
 
 
 def _summary(asked: Asked) -> str:
-    unsure = f"{asked.unsure:,} uncertain" if asked.unsure else ""
-    sure = counted(asked.sure, "match") if asked.sure else ""
-    return ", ".join(filter(None, (sure, unsure))) or "no match"
+    matches = counted(asked.matches, "match") if asked.matches else "no match"
+    return f"{matches}, {asked.unsure:,} to look at" if asked.unsure else matches
 
 
 def _section(number: int, asked: Asked, album: Album) -> str:
@@ -105,22 +104,17 @@ def _section(number: int, asked: Asked, album: Album) -> str:
 
 
 def _verdict(asked: Asked) -> str:
-    if not asked.sure and not asked.unsure:
-        return '<span class="word">No match</span>: the images below only look similar.'
-    lines = []
-    if asked.sure:
-        lines.append(f'<span class="word yes">{counted(asked.sure, "match")}</span>')
+    if asked.matches:
+        verdict = f'<span class="word yes">{counted(asked.matches, "match")}</span>'
+    else:
+        verdict = '<span class="word">No match</span>: the images below only look similar.'
     if asked.unsure:
-        one = asked.unsure == 1
-        many = f"{asked.unsure:,} more {'is' if one else 'are'}"
-        if not asked.sure:
-            many = f"{counted(asked.unsure, 'match')}, {'but' if one else 'all'}"
-        lines.append(f"{many} uncertain: check {'it' if one else 'them'} yourself")
-    return "<br>".join(lines)
+        verdict += f"<br>{asked.unsure:,} {'more ' if asked.matches else ''}worth a look"
+    return verdict
 
 
 def _hit(hit: Hit, asked: Asked, query: Thumbnail, outline: Doubles | None, album: Album) -> str:
-    thumbnail = album.thumbnail(hit.path, LARGE if hit.verified else SMALL)
+    thumbnail = album.thumbnail(hit.path, SMALL if hit.false_alarms is None else LARGE)
     return f"""<li class="hit">{figure(thumbnail, f"{hit.rank}: {hit.name}", hit.box)}
 <div class="about"><span class="rank">{hit.rank}</span>{_evidence(hit)}
 <p class="name">{path_shown(hit.name)}{_reason(thumbnail)}</p></div>
@@ -128,12 +122,12 @@ def _hit(hit: Hit, asked: Asked, query: Thumbnail, outline: Doubles | None, albu
 
 
 def _evidence(hit: Hit) -> str:
-    if not hit.verified:
+    if hit.false_alarms is None:
         return '<p class="soft">looks similar, no match</p>'
-    inliers = counted(hit.inliers, "matching point")
-    if certainty(hit.inliers, hit.verified) == "strong":
-        return f'<p class="word yes">match: {inliers}</p>'
-    return f'<p><span class="word few">uncertain: {inliers}</span>, check it yourself</p>'
+    figures = f"{probability_shown(hit.probability)}, {counted(hit.inliers, 'matching point')}"
+    if hit.certainty == "look":
+        return f'<p><span class="word few">look</span>: {figures}</p>'
+    return f'<p><span class="word yes">{hit.certainty} match</span>: {figures}</p>'
 
 
 def _reason(thumbnail: Thumbnail) -> str:

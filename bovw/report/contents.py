@@ -8,6 +8,7 @@ from typing import Any
 from bovw.errors import FormatError
 from bovw.index import Index, is_index
 from bovw.results import printable
+from bovw.search import Searcher
 from bovw.vocab import damaged_files, read_manifest
 
 
@@ -36,6 +37,7 @@ def _index(index: Index) -> dict[str, Any]:
         "words": index.meta["words"],
         "bits": index.meta["bits"],
         "linked": "graph" in index.meta,
+        "calibrated": _calibration(index),
         "segments": len(index.segments),
         "removed": index.removed,
         "bytes": total,
@@ -46,6 +48,14 @@ def _index(index: Index) -> dict[str, Any]:
         "vocabulary": index.meta["fingerprint"],
         "damaged": index.damaged_files(),
     }
+
+
+def _calibration(index: Index) -> dict[str, Any] | None:
+    """Describe what decoys found; None if they were never asked."""
+    if index.decoys is None:
+        return None
+    factor = Searcher(index).calibration.factor
+    return {"decoys": index.decoys.asked, "images": index.decoys.images, "factor": factor}
 
 
 def _vocabulary(folder: Path) -> dict[str, Any]:
@@ -69,6 +79,8 @@ def as_text(content: dict[str, Any]) -> str:
     lines = [f"{content['kind']}, format {content['format']}"]
     counts = ("images", "features", "words", "bits", "bytes")
     lines += [f"{key:<18}{content[key]:>14,}" for key in counts if key in content]
+    if content["kind"] == "index":
+        lines.append(f"{'chance':<18}{_chance(content['calibrated']):>14}")
     ratios = ("bytes_per_image", "bytes_per_feature")
     lines += [f"{_label(key):<18}{content[key]:>14,.1f}" for key in ratios if key in content]
     settings = content.get("options") or content.get("settings", {})
@@ -78,6 +90,12 @@ def as_text(content: dict[str, Any]) -> str:
     lines += [f"damaged {name}" for name in content["damaged"]]
     lines.append("checksums do not hold" if content["damaged"] else "checksums hold")
     return "\n".join(lines)
+
+
+def _chance(calibrated: dict[str, Any] | None) -> str:
+    if calibrated is None:
+        return "never measured: see `bovw calibrate`"
+    return f"{calibrated['factor']:.2f} of the usual, by {calibrated['decoys']:,} decoys"
 
 
 def _label(key: str) -> str:

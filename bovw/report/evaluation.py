@@ -182,7 +182,7 @@ def _found(outcome: Outcome) -> str:
 
 def _hit(hit: Hit, query: Query, album: Album) -> str:
     label = _label(hit.name, query)
-    inliers = f", {counted(hit.inliers, 'matching point')}" if hit.verified else ""
+    inliers = f", {counted(hit.inliers, 'matching point')}" if hit.confirmed else ""
     thumbnail = album.thumbnail(hit.path, SIZE)
     return f"""<li class="hit">{figure(thumbnail, f"{hit.rank}: {hit.name}", hit.box)}
 <div class="about"><span class="rank">{hit.rank}</span>\

@@ -21,3 +21,11 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun: "1 match", "4 matches", "1,200 images"."""
     plural = noun + ("es" if noun.endswith("ch") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def probability_shown(probability: float) -> str:
+    """Return a probability as a percentage; only what is certain is 0 or 100."""
+    percent = f"{probability:.0%}"
+    if probability < 1 and percent == "100%":
+        return "over 99%"
+    return "under 1%" if probability > 0 and percent == "0%" else percent

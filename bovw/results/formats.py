@@ -45,19 +45,22 @@ def as_jsonl(answers: Sequence[Answer]) -> str:
 
 
 def as_csv(answers: Sequence[Answer]) -> str:
-    """Write one row per hit, with the corners of the box; empty if not verified."""
+    """Write one row per hit, with the corners of the box; empty if no geometry agrees."""
     out = io.StringIO()
     # Every text is quoted, because a bare carriage return in a name would end the row.
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     corners = [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
     cells = [f"h{row}{column}" for row in range(1, 4) for column in range(1, 4)]
-    writer.writerow(["query", "rank", "name", "score", "inliers", *corners, *cells, "path"])
+    evidence = ["probability", "false_alarms", "confirmed", "inliers"]
+    writer.writerow(["query", "rank", "name", "score", *evidence, *corners, *cells, "path"])
     for answer in answers:
         for hit in answer.hits:
             box = [""] * 8 if hit.box is None else hit.box.ravel().tolist()
             transform = [""] * 9 if hit.transform is None else hit.transform.ravel().tolist()
-            row = [answer.query, hit.rank, hit.name, hit.score, hit.inliers, *box, *transform]
-            writer.writerow([*row, hit.path])
+            alarms = "" if hit.false_alarms is None else hit.false_alarms
+            sure = [hit.probability, alarms, int(hit.confirmed), hit.inliers]
+            row = [answer.query, hit.rank, hit.name, hit.score, *sure, *box, *transform, hit.path]
+            writer.writerow(row)
     return out.getvalue()
 
 
@@ -92,13 +95,40 @@ WRITERS: dict[str, Writer] = {
 }
 
 
+def conclusion(hits: Sequence[Hit]) -> str:
+    """Say in a line whether anything was found."""
+    sure = sum(hit.confirmed for hit in hits)
+    if sure:
+        return f"found: {sure:,} {'image' if sure == 1 else 'images'}"
+    best = min((hit.false_alarms for hit in hits if hit.false_alarms is not None), default=None)
+    if best is None:
+        return "not found: nothing here agrees with it"
+    return f"not found: nothing here agrees with it (the best is what chance gives in {often(best)})"
+
+
+def often(false_alarms: float) -> str:
+    """Say how often a query without a match has a hit as good."""
+    queries = round(1 / max(false_alarms, 1e-9))
+    return "every query" if queries <= 1 else f"1 of {queries:,} queries"
+
+
 def _table(answer: Answer) -> str:
-    lines = [printable(answer.query), f"{'rank':>5} {'score':>9} {'inliers':>8}  name"]
-    lines += [
-        f"{hit.rank:>5} {hit.score:>9.3f} {hit.inliers or '-':>8}  {printable(hit.name)}"
-        for hit in answer.hits
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [printable(answer.query)]
+    headings = ("rank", "match", "probability", "false alarms", "inliers")
+    lines += ["{:>5} {:>7} {:>12} {:>13} {:>8}  name".format(*headings)]
+    for hit in answer.hits:
+        cells = hit.rank, *_evidence(hit), hit.inliers or "-"
+        lines.append("{:>5} {:>7} {:>12} {:>13} {:>8}  ".format(*cells) + printable(hit.name))
+    return "\n".join([*lines, conclusion(answer.hits)]) + "\n"
+
+
+def _evidence(hit: Hit) -> tuple[str, str, str]:
+    if hit.false_alarms is None:
+        return "-", "-", "-"
+    # Only what is certain is rounded to 0 or 1.
+    probability = f"{min(max(hit.probability, 0.001), 0.999):.3f}"
+    alarms = f"{hit.false_alarms:.2g}" if hit.false_alarms >= 1e-6 else "< 0.000001"
+    return hit.certainty, probability, alarms
 
 
 def _record(hit: Hit) -> dict[str, Any]:
@@ -106,6 +136,9 @@ def _record(hit: Hit) -> dict[str, Any]:
         "rank": hit.rank,
         "name": hit.name,
         "score": hit.score,
+        "probability": hit.probability,
+        "false_alarms": hit.false_alarms,
+        "confirmed": hit.confirmed,
         "inliers": hit.inliers,
         "transform": None if hit.transform is None else hit.transform.tolist(),
         "box": None if hit.box is None else hit.box.tolist(),

@@ -1,5 +1,7 @@
 """Joins the stages for a query."""
 
+from bovw.search.explain import Explanation as Explanation
+from bovw.search.explain import explain as explain
 from bovw.search.query import describe_query as describe_query
 from bovw.search.question import MOST_POSTINGS as MOST_POSTINGS
 from bovw.search.question import Backend as Backend

@@ -13,11 +13,15 @@ import numpy.typing as npt
 from bovw.geometry import warp_box
 from bovw.options import SearchOptions
 from bovw.records import Box, Doubles, Features
-from bovw.verification import Evidence, Matches, verify_matches
+from bovw.verification import PAIR, Evidence, Matches, verify_matches
 
 # Greatest distance of the nearest descriptor as a share of the second nearest's: Lowe, "Distinctive
 # image features from scale-invariant keypoints", IJCV 2004, section 7.1.
 RATIO = 0.8
+# A tenth of the chance matches has a ratio this much lower; see docs/trust.md.
+TENTH = 0.1
+# Share of pairs of the same thing that agree; as many pairs of either sort are expected.
+SAME = 0.5
 # Descriptors of the first picture that are compared at a time, to bound the memory.
 BLOCK = 2048
 
@@ -28,33 +32,42 @@ Numbers = npt.NDArray[np.intp]
 class Agreement:
     """The agreement of two pictures, in pixels of the upright originals.
 
-    points     float64 [n, 4]: x, y in the first and x, y in the second picture of each inlier
-    evidence   how sure it is that they show the same thing
-    transform  float64 [3, 3]: the first picture's pixels to the second's
-    box        float64 [4, 2]: where the first picture's corners lie in the second, clockwise from
-               the top left one
+    points        float64 [n, 4]: x, y in the first and x, y in the second picture of each inlier
+    evidence      how far they agree
+    false_alarms  share of pairs of different things that agree as well
+    probability   that they show the same thing, if every other pair that is asked about does
+    transform     float64 [3, 3]: the first picture's pixels to the second's
+    box           float64 [4, 2]: where the first picture's corners lie in the second, clockwise
+                  from the top left one
     """
 
     points: Doubles
     evidence: Evidence
+    false_alarms: float
+    probability: float
     transform: Doubles
     box: Doubles
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether they show the same thing: chance agrees as well in too few pairs."""
+        return self.false_alarms <= SearchOptions().max_false_alarms
 
-def match_pair(
-    a: Features, b: Features, least: int = SearchOptions().min_inliers
-) -> Agreement | None:
-    """Return the agreement of two pictures; None if fewer than `least` places of either agree.
 
-    Of 1,300 pairs of photographs of different things, none agreed in 4 places; of 800, two in 3.
+def match_pair(a: Features, b: Features) -> Agreement | None:
+    """Return the agreement of two pictures; None if they do not agree more than by chance.
+
+    Of 1,350 pairs of photographs of different things, 2 agreed: docs/trust.md shows them.
     """
     matches = tentative_matches(a, b)
     sides = max(a.width, a.height), max(b.width, b.height)
-    verified = verify_matches(0, matches, sides, least) if len(matches) >= least else None
-    if verified is None:
+    found = verify_matches(0, matches, sides)
+    if found is None:
         return None
-    box = warp_box(verified.transform, Box(0, 0, a.width, a.height))
-    return Agreement(verified.points, verified.evidence, verified.transform, box)
+    alarms = PAIR.false_alarms(found.evidence.meaning, 1)
+    probability = SAME / (SAME + alarms)
+    box = warp_box(found.transform, Box(0, 0, a.width, a.height))
+    return Agreement(found.points, found.evidence, alarms, probability, found.transform, box)
 
 
 def tentative_matches(a: Features, b: Features) -> Matches:
@@ -64,7 +77,7 @@ def tentative_matches(a: Features, b: Features) -> Matches:
     """
     if not len(a) or not len(b):
         nothing = np.empty((0, 4))
-        return Matches(nothing, nothing, np.empty(0))
+        return Matches(nothing, nothing, np.empty(0), np.empty(0))
     nearest = find_nearest(a, b)
     ratios = np.sqrt(nearest.first / np.maximum(nearest.second, 1e-9))
     mutual = nearest.back[nearest.rows] == np.arange(len(a))
@@ -72,7 +85,8 @@ def tentative_matches(a: Features, b: Features) -> Matches:
     own = own[np.argsort(ratios[own], kind="stable")]
     query = a.keypoints[own].astype(np.float64)
     found = b.keypoints[nearest.rows[own]].astype(np.float64)
-    return Matches(query, found, 1 - ratios[own])
+    shares = 10.0 ** ((ratios[own] - RATIO) / TENTH)
+    return Matches(query, found, 1 - ratios[own], shares)
 
 
 @dataclass(frozen=True)

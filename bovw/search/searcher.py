@@ -19,7 +19,7 @@ from bovw.ranking import SCORINGS
 from bovw.records import Box, Bytes, Features, Hit, Ranking, WordQuery
 from bovw.search.query import describe_query
 from bovw.search.question import Backend, LocalBackend, LocalQuestion, limit_postings
-from bovw.verification import Verified, verify_images
+from bovw.verification import Calibration, Judged, Verified, judge, verify_images
 from bovw.vocab import Vocabulary
 
 
@@ -72,6 +72,14 @@ class Searcher:
             )
         return vocabulary
 
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What chance gives on this collection; the usual if the index does not know."""
+        decoys = self.index.decoys
+        if decoys is None:
+            return Calibration()
+        return Calibration.of(decoys.meanings, decoys.asked, decoys.verified)
+
     def with_options(self, options: SearchOptions) -> Searcher:
         """Return a searcher of the same index and vocabulary with other options."""
         other = replace(self, options=options)
@@ -121,30 +129,31 @@ class Searcher:
         options = self.options if self.expands else replace(self.options, expand=0)
         question = self.backend.ask(self.index, query, options)
         candidates = question.rank(self.options.rerank).images[: self.options.rerank]
-        verified = question.verify(candidates)
-        confirmed = [v for v in verified if v.confirmed]
-        count = None if topk is None else topk + len(confirmed)
-        if verified and options.expand:
+        judged = self._judge(question.verify(candidates), len(candidates))
+        confirmed = any(one.confirmed for one in judged)
+        count = None if topk is None else topk + len(judged)
+        if judged and options.expand:
             linked = bool(self.options.augment and self.index.graph and confirmed)
-            ranking = question.rank_expanded(verified[: options.expand], count, linked)
+            agreeing = [one.found for one in judged[: options.expand]]
+            ranking = question.rank_expanded(agreeing, count, linked)
         else:
             ranking = question.rank(count)
-        hits = self._hits(ranking, question.scores(confirmed), confirmed, region)
+        hits = self._hits(ranking, question.scores([one.found for one in judged]), judged, region)
         return Found(hits[:topk], sorted(question.missing))
 
-    def compare(self, features: Features, region: Box, images: Sequence[int]) -> list[Verified]:
-        """Verify images, given by their numbers, against a query; return the confirmed ones.
+    def compare(self, features: Features, region: Box, images: Sequence[int]) -> list[Judged]:
+        """Compare images, given by their numbers, with a query; return those that agree with it.
 
-        A search decides the same for its candidates. Any other image ranks after the last of them.
+        They are judged as by a search, among its candidates. Any other image ranks after these.
         """
         query = self.word_query(features, region)
         ranking = LocalQuestion(self.index, query, self.options).rank(self.options.rerank)
-        rank_of = {image: rank for rank, image in enumerate(ranking.images.tolist(), 1)}
-        ranks = [rank_of.get(image, self.options.rerank + 1) for image in images]
+        tried = ranking.images[: self.options.rerank].tolist()
+        numbers = np.array([*tried, *(set(images) - set(tried))], np.int32)
+        ranks = np.minimum(np.arange(1, len(numbers) + 1), len(tried) + 1).tolist()
         segments, weights = self.index.segments, self.index.statistics.weights
-        numbers = np.array(images, np.int32)
         verified = verify_images(query, segments, numbers, weights, self.options, ranks)
-        return [one for one in verified if one.confirmed]
+        return [one for one in self._judge(verified, len(tried)) if one.found.image in images]
 
     def word_query(self, features: Features, region: Box) -> WordQuery:
         """Give a query's features their words; raises QueryError if there are no features."""
@@ -157,28 +166,38 @@ class Searcher:
         most = self.backend.most_postings(self.index)
         return WordQuery(features.keypoints, limit_postings(words, self.index, most), region)
 
-    def _hits(
-        self, ranking: Ranking, scores: list[float], verified: list[Verified], region: Box
-    ) -> list[Hit]:
-        """Put verified images first, by their evidence times their `scores`, then the rest.
+    def _judge(self, verified: Sequence[Verified], tried: int) -> list[Judged]:
+        return judge(verified, self.calibration, tried, self.options.max_false_alarms)
 
-        The best of the ranking's scores is added to theirs, so all scores fall with rank.
+    def _hits(
+        self, ranking: Ranking, scores: list[float], judged: Sequence[Judged], region: Box
+    ) -> list[Hit]:
+        """Put confirmed images first, then those that agree, then the rest.
+
+        The first two are ordered by their evidence times their `scores`. The best score below is
+        added to theirs, so all scores fall with rank.
         """
         best = float(ranking.scores.max(initial=0))
-        combined = [best + v.evidence.weight * s for v, s in zip(verified, scores, strict=True)]
-        hits = [
-            replace(
-                self._hit(v.image, score),
-                inliers=v.evidence.inliers,
-                transform=v.transform,
-                box=warp_box(v.transform, region),
+        combined = [one.found.evidence.weight * s for one, s in zip(judged, scores, strict=True)]
+        unsure = [c for one, c in zip(judged, combined, strict=True) if not one.confirmed]
+        hits = []
+        for one, score in zip(judged, combined, strict=True):
+            above = best + (max(unsure, default=0.0) if one.confirmed else 0.0)
+            hits.append(
+                replace(
+                    self._hit(one.found.image, above + score),
+                    probability=one.probability,
+                    false_alarms=one.false_alarms,
+                    confirmed=one.confirmed,
+                    inliers=one.found.evidence.inliers,
+                    transform=one.found.transform,
+                    box=warp_box(one.found.transform, region),
+                )
             )
-            for v, score in zip(verified, combined, strict=True)
-        ]
         hits.sort(key=lambda hit: -hit.score)
-        confirmed = {v.image for v in verified}
+        agreeing = {one.found.image for one in judged}
         rest = zip(ranking.images.tolist(), ranking.scores.tolist(), strict=True)
-        hits += [self._hit(image, score) for image, score in rest if image not in confirmed]
+        hits += [self._hit(image, score) for image, score in rest if image not in agreeing]
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
 
     def _hit(self, image: int, score: float) -> Hit:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from math import erfc
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +20,8 @@ from bovw.verification.kernels import find_matches
 # Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
 # Douze, Schmid, "Improving bag-of-features for large scale image search", IJCV 2010.
 SIGMA = 0.25
+# Correlation of two bits of unrelated signatures in one word; see docs/trust.md.
+CORRELATION = 0.013
 
 
 class Segment(Protocol):
@@ -42,11 +46,13 @@ class Matches:
     query      float64 [n, 4]: x, y, scale, angle of the query's feature
     found      float64 [n, 4]: the same of the image's feature
     weights    float64 [n]: idf times the Gaussian of the Hamming distance
+    shares     float64 [n]: the share of chance matches that are at least as close, above 0
     """
 
     query: Doubles
     found: Doubles
     weights: Doubles
+    shares: Doubles
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -74,10 +80,24 @@ def tentative_matches(
         raise damaged_postings()
     rows, postings, distances = matches.T
     shared = np.searchsorted(file.offsets, postings, side="right") - 1
+    shares = chance_shares(bits, limit)[distances]
     strengths = np.sqrt(weights[shared]) * np.exp(-((distances / (SIGMA * bits)) ** 2))
     keypoints = query.keypoints.astype(np.float64)
     owners = np.repeat(candidates.astype(np.int32), np.diff(starts))
     found = segment.keypoints(postings, owners)
     for start, end in pairwise(starts):
         own = start + np.argsort(-strengths[start:end], kind="stable")
-        yield Matches(keypoints[rows[own]], found[own], strengths[own])
+        yield Matches(keypoints[rows[own]], found[own], strengths[own], shares[own])
+
+
+@cache
+def chance_shares(bits: int, limit: int) -> Doubles:
+    """Return the share of chance matches within each Hamming distance: float64 [limit + 1].
+
+    Distances of unrelated signatures are about normal, around half of the bits. Matches within
+    `limit` of them are kept.
+    """
+    width = np.sqrt(bits / 4 * (1 + (bits - 1) * CORRELATION))
+    below = [erfc((bits / 2 - d - 0.5) / (width * np.sqrt(2))) for d in range(limit + 1)]
+    shares: Doubles = np.array(below) / below[-1]
+    return shares

@@ -10,8 +10,8 @@ import numpy as np
 
 from bovw.compute.threads import available_threads
 from bovw.options import SearchOptions
-from bovw.records import Doubles, Floats, Ints, WordQuery
-from bovw.verification.evidence import Evidence, weigh
+from bovw.records import Bools, Doubles, Floats, Ints, WordQuery
+from bovw.verification.evidence import LEAST, Evidence, is_plausible, weigh
 from bovw.verification.matches import Matches, Segment, tentative_matches
 from bovw.verification.ransac import find_transform
 
@@ -30,11 +30,6 @@ class Verified:
     transform: Doubles
     points: Doubles
     evidence: Evidence
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether geometry confirms that the image shows what the query shows."""
-        return self.evidence.confirmed
 
 
 def verify_images(
@@ -59,15 +54,14 @@ def verify_images(
         own = candidates[(candidates >= start) & (candidates < start + len(segment.sizes))] - start
         found = tentative_matches(query, segment, own, weights, options)
         for image, matches in zip(own, found, strict=True) if len(own) else ():
-            if len(matches) >= options.min_inliers:
+            if len(matches) >= LEAST:
                 side = float(segment.sizes[image].max())
                 tries.append((int(start + image), matches, side))
         start += len(segment.sizes)
 
     def verify_one(one: tuple[int, Matches, float]) -> Verified | None:
         image, matches, side = one
-        sides = query.side, side
-        return verify_matches(image, matches, sides, options.min_inliers, rank_of[image])
+        return verify_matches(image, matches, (query.side, side), rank_of[image])
 
     with ThreadPoolExecutor(available_threads()) as threads:
         kept = [verified for verified in threads.map(verify_one, tries) if verified]
@@ -75,15 +69,44 @@ def verify_images(
 
 
 def verify_matches(
-    image: int, matches: Matches, sides: tuple[float, float], least: int, rank: int = 1
+    image: int, matches: Matches, sides: tuple[float, float], rank: int = 1
 ) -> Verified | None:
     """Verify one image's tentative matches; None if they do not agree.
 
-    See `bovw.verification.evidence.weigh` for the other parameters.
+    See `bovw.verification.evidence.weigh` for the parameters.
     """
-    transform, inliers = find_transform(matches.query, matches.found, matches.weights, *sides)
-    evidence = weigh(matches, transform, inliers, sides, least, rank)
-    if evidence is None:
+    one = examine(matches, sides, rank)
+    if not one.agrees:
         return None
-    points = np.hstack([matches.query[inliers, :2], matches.found[inliers, :2]])
-    return Verified(image, transform, points, evidence)
+    points = np.hstack([matches.query[one.inliers, :2], matches.found[one.inliers, :2]])
+    return Verified(image, one.transform, points, one.evidence)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What came of one image's tentative matches.
+
+    transform    float64 [3, 3]: the best one, query pixels to the image's pixels
+    inliers      bool [n]: the matches that agree with it
+    evidence     what they are worth
+    is_plausible whether SIFT could have seen the transform
+    """
+
+    transform: Doubles
+    inliers: Bools
+    evidence: Evidence
+    is_plausible: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the matches agree, if only by chance."""
+        return self.is_plausible and self.evidence.effective >= LEAST
+
+
+def examine(matches: Matches, sides: tuple[float, float], rank: int = 1) -> Examined:
+    """Find the best transform of one image's tentative matches, and weigh its inliers."""
+    transform, inliers = find_transform(matches.query, matches.found, matches.weights, *sides)
+    query, found = matches.query[inliers], matches.found[inliers]
+    plausible = len(query) >= LEAST and is_plausible(transform, query, found)
+    evidence = weigh(matches, inliers, sides, rank)
+    return Examined(transform, inliers, evidence, plausible)

@@ -70,9 +70,14 @@ def search_options(
     expand: Annotated[
         int, Query(ge=0, le=MOST_EXPAND, description="Verified images to expand the query with.")
     ] = USUAL.expand,
+    max_false_alarms: Annotated[
+        float, Query(gt=0, le=1, description="False alarms per query of a match, at most.")
+    ] = USUAL.max_false_alarms,
 ) -> SearchOptions:
     """Read the search options."""
-    return SearchOptions(scoring=scoring, rerank=rerank, expand=expand)
+    return SearchOptions(
+        scoring=scoring, rerank=rerank, expand=expand, max_false_alarms=max_false_alarms
+    )
 
 
 def region_of(
@@ -287,14 +292,17 @@ def _search(
 def _compare(
     engine: Engine, source: Source, region: Box | None, hit: str, options: SearchOptions
 ) -> Compared:
-    index, number, features, verified = engine.compare(source, region, hit, options)
+    index, number, features, judged = engine.compare(source, region, hit, options)
+    found = judged.found if judged else None
     part = region or Box(0, 0, features.width, features.height)
     return Compared(
         query=Asked.of(source, features),
         hit=ImageRecord.of(number, index),
-        inliers=verified.evidence.inliers if verified else 0,
-        certainty=verified.evidence.certainty if verified else "none",
-        transform=verified.transform.tolist() if verified else None,
-        box=warp_box(verified.transform, part).tolist() if verified else None,
-        points=verified.points.round(1).tolist() if verified else [],
+        certainty=judged.certainty if judged else "none",
+        probability=judged.probability if judged else 0.0,
+        false_alarms=judged.false_alarms if judged else None,
+        inliers=found.evidence.inliers if found else 0,
+        transform=found.transform.tolist() if found else None,
+        box=warp_box(found.transform, part).tolist() if found else None,
+        points=found.points.round(1).tolist() if found else [],
     )

@@ -21,7 +21,7 @@ from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box, Features, Hit
 from bovw.search import Searcher
-from bovw.verification import Verified
+from bovw.verification import Judged
 from bovw.web.cache import FileCache
 from bovw.web.decoder import Decoder
 
@@ -167,7 +167,7 @@ class Engine:
 
     def compare(
         self, source: Source, region: Box | None, image: str, options: SearchOptions
-    ) -> tuple[Index, int, Features, Verified | None]:
+    ) -> tuple[Index, int, Features, Judged | None]:
         """Return the index, an image's number in it, a picture's features, and their agreement.
 
         A search with the same options decides the same.

@@ -7,15 +7,19 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from bovw.index import Index
-from bovw.records import Features, Hit
-from bovw.verification import STRONG, Certainty, certainty
+from bovw.records import SURE, Certainty, Features, Hit
 from bovw.web.engine import Source, id_of, shown
 
 Corners = list[tuple[float, float]]
 Matrix = list[list[float]]
 HOW_SURE = (
-    f"none: geometry confirms nothing; weak: a match of fewer than {STRONG} inliers; strong: a "
-    "match that needs no check by eye."
+    f"sure: a match of a probability of {SURE} or more; likely: another match; look: geometry "
+    "agrees, but not more than chance may; none: geometry does not agree."
+)
+PROBABILITY = "That the image shows what the query shows; comparable between searches."
+FALSE_ALARMS = (
+    "Hits as good as this one that a query without a match has on average; null if geometry does "
+    "not agree."
 )
 
 
@@ -106,12 +110,14 @@ class FoundImage(BaseModel):
     id: str
     name: str
     score: float = Field(description="What it is ranked by; comparable within one answer only.")
-    inliers: int = Field(description="Matches that agree with the transform, one to one.")
     certainty: Certainty = Field(description=HOW_SURE)
+    probability: float = Field(description=PROBABILITY)
+    false_alarms: float | None = Field(description=FALSE_ALARMS)
+    inliers: int = Field(description="Matches that agree with the transform, one to one.")
     width: int
     height: int
     transform: Matrix | None = Field(
-        description="Homography, query pixels to the image's; null if geometry confirms nothing."
+        description="Homography, query pixels to the image's; null if geometry does not agree."
     )
     box: Corners | None = Field(
         description="The query region's corners in the image, clockwise from the top left one."
@@ -126,8 +132,10 @@ class FoundImage(BaseModel):
             id=id_of(hit.name),
             name=shown(hit.name),
             score=hit.score,
+            certainty=hit.certainty,
+            probability=hit.probability,
+            false_alarms=hit.false_alarms,
             inliers=hit.inliers,
-            certainty=certainty(hit.inliers, hit.verified),
             width=width,
             height=height,
             transform=None if hit.transform is None else hit.transform.tolist(),
@@ -143,7 +151,7 @@ class Milliseconds(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """The answer to a search; hits that geometry confirms come first."""
+    """The answer to a search; matches come first."""
 
     query: Asked
     region: list[float] | None
@@ -185,8 +193,10 @@ class Compared(BaseModel):
 
     query: Asked
     hit: ImageRecord
-    inliers: int
     certainty: Certainty = Field(description=HOW_SURE)
+    probability: float = Field(description=PROBABILITY)
+    false_alarms: float | None = Field(description=FALSE_ALARMS)
+    inliers: int
     transform: Matrix | None
     box: Corners | None
     points: list[tuple[float, float, float, float]] = Field(
