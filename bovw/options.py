@@ -98,6 +98,8 @@ class SearchOptions:
     augment: bool = True
     # A hit is confirmed if a query without a match has at most this many hits as good, on average.
     max_false_alarms: float = 0.01
+    # Whether doubtful images are read again and compared by whole descriptors.
+    second_look: bool = False
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,19 @@ def check_html(html: Path | None) -> None:
         check_output(html, ".html", ".htm")
 
 
+def calibrated(
+    index: Index, options: IngestOptions, jobs: int | None, quiet: bool, skips: Skips
+) -> Index:
+    """Calibrate an index if it was never, or has doubled since; return it as it is then."""
+    from bovw.index import Index
+    from bovw.ingest.calibrate import is_outgrown
+
+    if not is_outgrown(index):
+        return index
+    measure_chance(index.folder, options, jobs, quiet, skips)
+    return Index.open(index.folder)
+
+
 def measure_chance(
     index: Path, options: IngestOptions, jobs: int | None, quiet: bool, skips: Skips
 ) -> None:

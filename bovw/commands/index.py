@@ -12,9 +12,9 @@ from click.core import ParameterSource
 
 from bovw.commands.feedback import (
     NO_VOCABULARY,
+    calibrated,
     contents,
     find_vocabulary,
-    measure_chance,
     on_cluster,
     progress,
     say,
@@ -66,9 +66,8 @@ def make_index(
     Example: bovw index photos --index bovw-index
     """
     from bovw.images.find import find_images
-    from bovw.index import Index, read_any_meta
+    from bovw.index import read_any_meta
     from bovw.ingest.build import build_index
-    from bovw.ingest.calibrate import is_outgrown
     from bovw.ingest.changes import below
     from bovw.ingest.run import Recipe, Run
 
@@ -93,10 +92,7 @@ def make_index(
             images, index, recipe, run, may_vanish,
             lambda changes: say(quiet or not meta, changes.summary()),
         )  # fmt: skip
-    if is_outgrown(made):
-        measure_chance(index, ingest, jobs, quiet, skips)
-        made = Index.open(index)
-    say(quiet, contents(made))
+    say(quiet, contents(calibrated(made, ingest, jobs, quiet, skips)))
     skips.leave()
 
 

@@ -44,6 +44,8 @@ NOT_FOUND = 4
 @expand_option
 @click.option("--no-rerank", is_flag=True, help="The same as --rerank 0.")
 @max_false_alarms_option
+@click.option("--second-look", is_flag=True,
+              help="Read up to 5 doubtful images again and compare them better.")  # fmt: skip
 @click.option("--verified", is_flag=True, help="Only confirmed hits.")
 @click.option("--exit-code", is_flag=True, help=f"Exit with {NOT_FOUND} if nothing is confirmed.")
 @click.option("--format", default="table", show_default=True, help="How hits are written.",
@@ -52,8 +54,8 @@ NOT_FOUND = 4
 @quiet_option
 def query(
     images: tuple[Path, ...], index: Path, topk: int, region: Box | None, scoring: str,
-    rerank: int, expand: int, no_rerank: bool, max_false_alarms: float, verified: bool,
-    exit_code: bool, format: str, html: Path | None, quiet: bool,
+    rerank: int, expand: int, no_rerank: bool, max_false_alarms: float, second_look: bool,
+    verified: bool, exit_code: bool, format: str, html: Path | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Find the indexed images that show what IMG shows.
 
@@ -73,17 +75,16 @@ def query(
         rerank=0 if no_rerank else rerank,
         expand=expand,
         max_false_alarms=max_false_alarms,
+        second_look=second_look,
     )
     searcher = Searcher(Index.open(index), options)
     skips = Skips()
     answers: list[Answer] = []
     pages: list[_Asked] = []
-    found = False
     with progress(quiet or len(images) == 1)(images, len(images), "Querying") as paths:
         on_skip = skips if len(images) > 1 else _refuse
         for one in _ask(searcher, paths, region, topk, on_skip):
             hits = [hit for hit in one.hits if hit.confirmed or not verified]
-            found = found or any(hit.confirmed for hit in hits)
             answers.append(Answer(str(one.path), hits))
             if html:
                 pages.append(one._replace(hits=hits))
@@ -91,13 +92,9 @@ def query(
     if not answers:
         raise BovwError("none of these images can be used as a query")
     if html:
-        # Imported here, so that queries without a page do not wait for it.
-        from bovw.report import answer_page, with_points
-        from bovw.results.files import write_output
-
-        write_output(html, answer_page([with_points(searcher, *one) for one in pages]))
+        _write_page(html, searcher, pages)
     skips.leave()
-    if exit_code and not found:
+    if exit_code and not any(hit.confirmed for answer in answers for hit in answer.hits):
         click.get_current_context().exit(NOT_FOUND)
 
 
@@ -123,6 +120,14 @@ def _ask(
             yield _Asked(path, features, part, searcher.search_features(features, part, topk))
         except (ImageError, QueryError) as error:
             on_skip(str(path), str(error))
+
+
+def _write_page(html: Path, searcher: Searcher, pages: list[_Asked]) -> None:
+    # Imported here, so that queries without a page do not wait for it.
+    from bovw.report import answer_page, with_points
+    from bovw.results.files import write_output
+
+    write_output(html, answer_page([with_points(searcher, *one) for one in pages]))
 
 
 def _refuse(name: str, reason: str) -> None:

@@ -103,7 +103,9 @@ def conclusion(hits: Sequence[Hit]) -> str:
     best = min((hit.false_alarms for hit in hits if hit.false_alarms is not None), default=None)
     if best is None:
         return "not found: nothing here agrees with it"
-    return f"not found: nothing here agrees with it (the best is what chance gives in {often(best)})"
+    return (
+        f"not found: nothing here agrees with it (the best is what chance gives in {often(best)})"
+    )
 
 
 def often(false_alarms: float) -> str:

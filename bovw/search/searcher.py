@@ -19,7 +19,8 @@ from bovw.ranking import SCORINGS
 from bovw.records import Box, Bytes, Features, Hit, Ranking, WordQuery
 from bovw.search.query import describe_query
 from bovw.search.question import Backend, LocalBackend, LocalQuestion, limit_postings
-from bovw.verification import Calibration, Judged, Verified, judge, verify_images
+from bovw.search.second_look import look_again
+from bovw.verification import Calibration, Judged, Verified, judge_alarms, verify_images
 from bovw.vocab import Vocabulary
 
 
@@ -129,7 +130,7 @@ class Searcher:
         options = self.options if self.expands else replace(self.options, expand=0)
         question = self.backend.ask(self.index, query, options)
         candidates = question.rank(self.options.rerank).images[: self.options.rerank]
-        judged = self._judge(question.verify(candidates), len(candidates))
+        judged = self._judge(question.verify(candidates), len(candidates), features)
         confirmed = any(one.confirmed for one in judged)
         count = None if topk is None else topk + len(judged)
         if judged and options.expand:
@@ -153,7 +154,9 @@ class Searcher:
         ranks = np.minimum(np.arange(1, len(numbers) + 1), len(tried) + 1).tolist()
         segments, weights = self.index.segments, self.index.statistics.weights
         verified = verify_images(query, segments, numbers, weights, self.options, ranks)
-        return [one for one in self._judge(verified, len(tried)) if one.found.image in images]
+        return [
+            one for one in self._judge(verified, len(tried), features) if one.found.image in images
+        ]
 
     def word_query(self, features: Features, region: Box) -> WordQuery:
         """Give a query's features their words; raises QueryError if there are no features."""
@@ -166,8 +169,12 @@ class Searcher:
         most = self.backend.most_postings(self.index)
         return WordQuery(features.keypoints, limit_postings(words, self.index, most), region)
 
-    def _judge(self, verified: Sequence[Verified], tried: int) -> list[Judged]:
-        return judge(verified, self.calibration, tried, self.options.max_false_alarms)
+    def _judge(self, verified: Sequence[Verified], tried: int, features: Features) -> list[Judged]:
+        calibration, most = self.calibration, self.options.max_false_alarms
+        alarms = [calibration.false_alarms(one.evidence.meaning, tried) for one in verified]
+        if self.options.second_look:
+            alarms = look_again(verified, alarms, features, self.index, self.feature_options)
+        return judge_alarms(verified, alarms, calibration, most)
 
     def _hits(
         self, ranking: Ranking, scores: list[float], judged: Sequence[Judged], region: Box

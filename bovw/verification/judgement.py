@@ -42,6 +42,16 @@ def judge(
     max_false_alarms  of a confirmed match
     """
     alarms = [calibration.false_alarms(one.evidence.meaning, tried) for one in verified]
+    return judge_alarms(verified, alarms, calibration, max_false_alarms)
+
+
+def judge_alarms(
+    verified: Sequence[Verified],
+    alarms: Sequence[float],
+    calibration: Calibration,
+    max_false_alarms: float,
+) -> list[Judged]:
+    """Judge images as `judge` does, by the false alarms of each."""
     confirmed = sum(alarm <= max_false_alarms for alarm in alarms)
     judged = []
     for one, alarm in zip(verified, alarms, strict=True):

@@ -1,0 +1,1 @@
+"""Measures whether bovw's answers can be trusted; see `__main__`."""

@@ -1,0 +1,56 @@
+"""A second look at images that may be matches: their pictures are read again and compared.
+
+Words keep little of a descriptor. Two pictures with all of theirs have few chance matches, and
+these agree in one pair of several hundred (`bovw.search.pair`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bovw.errors import ImageError
+from bovw.features import describer_of
+from bovw.images import read_picture
+from bovw.index import Index
+from bovw.options import FeatureOptions
+from bovw.records import Features
+from bovw.search.pair import tentative_matches
+from bovw.verification import LOOK, PAIR, Verified, examine
+
+# Images looked at again, and the false alarms below which no second look is needed.
+MOST = 5
+SURE = 1e-4
+
+
+def look_again(
+    verified: Sequence[Verified],
+    alarms: Sequence[float],
+    query: Features,
+    index: Index,
+    options: FeatureOptions,
+) -> list[float]:
+    """Return the false alarms of verified images after a second look at the doubtful ones.
+
+    query    the query's features with their descriptors
+    options  how the images are described
+
+    Chance makes an image agree in words, and in descriptors, independently: the rates multiply. An
+    image that does not agree this time, or that cannot be read, keeps its own.
+    """
+    seen = list(alarms)
+    doubtful = [place for place, alarm in enumerate(alarms) if SURE < alarm <= LOOK]
+    for place in sorted(doubtful, key=lambda place: alarms[place])[:MOST]:
+        try:
+            picture = read_picture(index.path(verified[place].image), options.max_size)
+        except ImageError:
+            continue
+        found = describer_of(options).describe(picture)
+        seen[place] *= _chance(query, found)
+    return seen
+
+
+def _chance(query: Features, found: Features) -> float:
+    """Return the share of pairs of different things that agree as well as these pictures."""
+    matches = tentative_matches(query, found)
+    one = examine(matches, (max(query.width, query.height), max(found.width, found.height)))
+    return min(1.0, PAIR.false_alarms(one.evidence.meaning, 1)) if one.agrees else 1.0
