@@ -20,7 +20,13 @@ COVERED = ("imports", "open", "decode and SIFT", "words", "score", "verify", "ex
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    drawn = {"growth": draw_growth, "query": draw_query, "size": draw_size, "scale": draw_scale}
+    drawn = {
+        "growth": draw_growth,
+        "query": draw_query,
+        "size": draw_size,
+        "scale": draw_scale,
+        "trust": draw_trust,
+    }
     for name, draw in drawn.items():
         path = HERE / "results" / f"{name}.json"
         if path.is_file():
@@ -111,6 +117,32 @@ def draw_scale(result: dict[str, Any]) -> None:
     for ax in (asked, built):
         ax.grid(alpha=0.3)
         ax.legend(fontsize=7, loc="lower right" if ax is asked else "upper left")
+
+
+def draw_trust(result: dict[str, Any]) -> None:
+    """Draw false alarms against the rate that was asked for, and how often probabilities hold."""
+    _, (alarms, reliable) = plt.subplots(1, 2, figsize=(11, 4.6))
+    for number, (kind, measured) in enumerate(result["alarms"].items()):
+        rates = [rate for rate in measured["rates"] if rate["measured"]]
+        # Kinds are moved apart a little, so that their intervals can be told from each other.
+        asked = [rate["asked"] * 1.06 ** (number - 2) for rate in rates]
+        values = [rate["measured"] for rate in rates]
+        below = [value - rate["interval"][0] for value, rate in zip(values, rates, strict=True)]
+        above = [rate["interval"][1] - value for value, rate in zip(values, rates, strict=True)]
+        label = f"{kind}: {measured['asked']} queries"
+        alarms.errorbar(asked, values, [below, above], fmt="o-", label=label, capsize=2, lw=1)
+    line = [1e-3, 1.0]
+    alarms.plot(line, line, "k", lw=1)
+    alarms.fill_between(line, [x / 2 for x in line], [x * 2 for x in line], color="k", alpha=0.08)
+    alarms.set(xscale="log", yscale="log", xlabel="false alarms per query, asked for",
+               ylabel="measured", ylim=(3e-4, 2))  # fmt: skip
+    said, true, counts = zip(*result["reliability"]["all"]["diagram"], strict=True)
+    reliable.plot([0, 1], [0, 1], "k", lw=1)
+    reliable.scatter(said, true, [10 + 60 * count / max(counts) for count in counts])
+    reliable.set(xlabel="probability, said", ylabel="share that is right")
+    for ax in (alarms, reliable):
+        ax.grid(alpha=0.3)
+    alarms.legend(fontsize=7)
 
 
 if __name__ == "__main__":
