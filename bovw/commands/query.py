@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from bovw.commands.feedback import check_html, progress
+from bovw.commands.feedback import check_html, progress, say
 from bovw.commands.options import (
     FOLDER,
     Region,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # Exit code of --exit-code.
 NOT_FOUND = 4
+UNCALIBRATED = (
+    "how much chance gives here was never measured, and is taken as usual: `bovw calibrate`"
+)
 
 
 @click.command()
@@ -78,6 +81,7 @@ def query(
         second_look=second_look,
     )
     searcher = Searcher(Index.open(index), options)
+    say(quiet or searcher.index.decoys is not None, UNCALIBRATED)
     skips = Skips()
     answers: list[Answer] = []
     pages: list[_Asked] = []

@@ -75,11 +75,15 @@ def verify_matches(
 
     See `bovw.verification.evidence.weigh` for the parameters.
     """
-    one = examine(matches, sides, rank)
-    if not one.agrees:
+    transform, inliers = find_transform(matches.query, matches.found, matches.weights, *sides)
+    # Most candidates end here, before anything is weighed.
+    if not _is_plausible(matches, transform, inliers):
         return None
-    points = np.hstack([matches.query[one.inliers, :2], matches.found[one.inliers, :2]])
-    return Verified(image, one.transform, points, one.evidence)
+    evidence = weigh(matches, inliers, sides, rank)
+    if evidence.effective < LEAST:
+        return None
+    points = np.hstack([matches.query[inliers, :2], matches.found[inliers, :2]])
+    return Verified(image, transform, points, evidence)
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,11 @@ class Examined:
 def examine(matches: Matches, sides: tuple[float, float], rank: int = 1) -> Examined:
     """Find the best transform of one image's tentative matches, and weigh its inliers."""
     transform, inliers = find_transform(matches.query, matches.found, matches.weights, *sides)
-    query, found = matches.query[inliers], matches.found[inliers]
-    plausible = len(query) >= LEAST and is_plausible(transform, query, found)
-    evidence = weigh(matches, inliers, sides, rank)
-    return Examined(transform, inliers, evidence, plausible)
+    plausible = _is_plausible(matches, transform, inliers)
+    return Examined(transform, inliers, weigh(matches, inliers, sides, rank), plausible)
+
+
+def _is_plausible(matches: Matches, transform: Doubles, inliers: Bools) -> bool:
+    if np.count_nonzero(inliers) < LEAST:
+        return False
+    return is_plausible(transform, matches.query[inliers], matches.found[inliers])
