@@ -24,8 +24,6 @@ def counted(number: int, noun: str) -> str:
 
 
 def probability_shown(probability: float) -> str:
-    """Return a probability as a percentage; only what is certain is 0 or 100."""
+    """Return a probability as a percentage; nothing is certain, so it is never 0% or 100%."""
     percent = f"{probability:.0%}"
-    if probability < 1 and percent == "100%":
-        return "over 99%"
-    return "under 1%" if probability > 0 and percent == "0%" else percent
+    return {"0%": "under 1%", "100%": "over 99%"}.get(percent, percent)

@@ -25,9 +25,9 @@ from bovw.report import Asked, answer_page, evaluation_page, with_points
 from bovw.report.album import Album
 from bovw.report.evaluation import HITS
 from bovw.report.figure import LINES, pair_figure
+from bovw.report.text import probability_shown
 from bovw.search.query import describe_query
 from bovw.search.searcher import Searcher
-from bovw.verification import STRONG
 
 VOID = {"meta", "br", "img", "link", "wbr"}
 NASTY = "<script>alert('x')</script>\n\"quoted\" & <b>\udcff\u202e.jpg"
@@ -120,22 +120,26 @@ def test_every_hit_is_shown_and_boxed_where_confirmed(
     answers = [asked(searcher, path, topk=len(searcher.index)) for path in paths]
     page = check(answer_page(answers))
     hits = [hit for answer in answers for hit in answer.hits]
-    confirmed = [hit for hit in hits if hit.verified]
-    assert 3 <= len(confirmed) < len(hits)
+    agreeing = [hit for hit in hits if hit.transform is not None]
+    assert 3 <= len(agreeing) < len(hits)
     assert len(page.all("li", "hit")) == len(hits)
-    assert page.boxes() == len(page.all("svg", "pair")) == len(confirmed)
+    assert page.boxes() == len(page.all("svg", "pair")) == len(agreeing)
     files = {hit.path for hit in hits} | {str(answer.path) for answer in answers}
     assert len(page.all("image")) == len(files)
     text = "".join(page.text)
-    for hit in confirmed:
-        state = "match" if hit.inliers >= STRONG else "uncertain"
-        assert f"{state}: {hit.inliers} matching points" in text
-    assert text.count("looks similar, no match") == len(hits) - len(confirmed)
+    words = {"sure": "sure match: ", "likely": "likely match: ", "look": "look: "}
+    for hit in agreeing:
+        shown = probability_shown(hit.probability)
+        assert f"{words[hit.certainty]}{shown}, {hit.inliers} matching point" in text
+    assert text.count("looks similar, no match") == len(hits) - len(agreeing)
+    for answer in answers:
+        matches = sum(hit.confirmed for hit in answer.hits)
+        assert matches >= 3 and f"{matches} matches" in text
 
 
 def test_points_are_the_inliers_of_the_hits(searcher: Searcher, collection: Collection) -> None:
     answer = asked(searcher, collection.root / collection.queries[0].name)
-    assert set(answer.points) == {hit.name for hit in answer.hits if hit.verified}
+    assert set(answer.points) == {hit.name for hit in answer.hits if hit.transform is not None}
     for hit in answer.hits:
         if hit.transform is not None:
             points = answer.points[hit.name]
@@ -159,22 +163,34 @@ def test_names_are_escaped_and_what_is_gone_has_a_placeholder(tmp_path: Path) ->
     (tmp_path / "x.png").rename(picture)
     corners = np.array([[1.0, 1], [30, 1], [30, 30], [1, 30]])
     hits = [
-        Hit(1, NASTY, "/nowhere/" + NASTY, 2.0, 12, np.eye(3), corners),
-        Hit(2, NASTY + "2", str(picture), 1.0, 5, np.eye(3), corners),
+        Hit(1, NASTY, "/nowhere/" + NASTY, 3.0, 1.0, 1e-9, True, 12, np.eye(3), corners),
+        Hit(2, NASTY + "2", str(picture), 2.0, 0.87, 0.005, True, 6, np.eye(3), corners),
+        Hit(3, NASTY + "3", str(picture), 1.0, 0.12, 0.2, False, 5, np.eye(3), corners),
     ]
     points = {hit.name: np.ones((hit.inliers, 4)) for hit in hits}
     page = check(answer_page([Asked(picture, Box(0, 0, 60, 40), hits, points)]))
     text = "".join(page.text)
     assert "alert('x')" in text and "<b>?.png" in text
     assert len(page.all("rect", "blank")) == 1 and "cannot be shown" in text
-    assert page.boxes() == len(page.all("svg", "pair")) == 1
-    assert "1 more is uncertain: check it yourself" in text
+    assert page.boxes() == len(page.all("svg", "pair")) == 2
+    assert "2 matches" in text and "1 more worth a look" in text
+    assert "sure match: over 99%, 12 matching points" in text
+    assert "likely match: 87%, 6 matching points" in text
+    assert "look: 12%, 5 matching points" in text
 
 
 def test_an_answer_without_hits_says_so(collection: Collection) -> None:
     path = collection.root / collection.queries[0].name
     page = check(answer_page([Asked(path, Box(0, 0, 640, 480), [], {})]))
     assert "No match: the images below" in "".join(page.text)
+
+
+@pytest.mark.parametrize(
+    "probability, text",
+    [(0.0, "under 1%"), (0.004, "under 1%"), (0.12, "12%"), (0.994, "99%"), (1.0, "over 99%")],
+)
+def test_nothing_is_certain(probability: float, text: str) -> None:
+    assert probability_shown(probability) == text
 
 
 def test_a_picture_is_kept_once_at_the_largest_size(collection: Collection) -> None:
@@ -247,7 +263,7 @@ def test_an_evaluation_is_shown_whole(evaluation: Evaluation, collection: Collec
     assert len(page.all("svg", "curve")) == 1 + len(evaluation.outcomes)
     shown = [hit for outcome in evaluation.outcomes for hit in outcome.hits[:HITS]]
     assert len(page.all("li", "hit")) == len(shown)
-    assert page.boxes() == sum(hit.verified for hit in shown)
+    assert page.boxes() == sum(hit.transform is not None for hit in shown)
 
 
 @pytest.mark.slow
