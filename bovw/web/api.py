@@ -14,7 +14,6 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from bovw import __version__
 from bovw.errors import QueryError
-from bovw.geometry import warp_box
 from bovw.options import SearchOptions, ServeOptions
 from bovw.ranking import SCORINGS
 from bovw.records import Box
@@ -22,7 +21,6 @@ from bovw.web.engine import PICTURE, THUMBNAIL, Engine, Source
 from bovw.web.problems import Responses, responses
 from bovw.web.schemas import (
     Asked,
-    Compared,
     Defaults,
     FoundImage,
     Given,
@@ -124,7 +122,11 @@ def info(here: Here) -> Info:
         bits=index.meta["bits"],
         scorings=list(SCORINGS),
         defaults=Defaults(
-            topk=TOPK, scoring=USUAL.scoring, rerank=USUAL.rerank, expand=USUAL.expand
+            topk=TOPK,
+            scoring=USUAL.scoring,
+            rerank=USUAL.rerank,
+            expand=USUAL.expand,
+            max_false_alarms=USUAL.max_false_alarms,
         ),
         limits=Limits(
             upload_bytes=here.engine.options.upload_bytes,
@@ -196,19 +198,6 @@ async def give_and_search(
         source = await receive(request, here)
         work = partial(_search, here, source, region, topk, options)
         return await here.queue.run(work)
-
-
-@router.get("/matches", responses=responses(UNKNOWN))
-async def matches(
-    here: Here,
-    source: Asking,
-    region: Region,
-    options: Options,
-    hit: Annotated[str, Query(description="The id of the indexed image to compare with.")],
-) -> Compared:
-    """Return the matching points of a picture and an indexed image."""
-    async with here.queue.place():
-        return await here.queue.run(partial(_compare, here.engine, source, region, hit, options))
 
 
 @router.get("/images")
@@ -286,23 +275,4 @@ def _search(
         ),
         missing=answer.missing,
         hits=[FoundImage.of(hit, answer.index) for hit in answer.hits],
-    )
-
-
-def _compare(
-    engine: Engine, source: Source, region: Box | None, hit: str, options: SearchOptions
-) -> Compared:
-    index, number, features, judged = engine.compare(source, region, hit, options)
-    found = judged.found if judged else None
-    part = region or Box(0, 0, features.width, features.height)
-    return Compared(
-        query=Asked.of(source, features),
-        hit=ImageRecord.of(number, index),
-        certainty=judged.certainty if judged else "none",
-        probability=judged.probability if judged else 0.0,
-        false_alarms=judged.false_alarms if judged else None,
-        inliers=found.evidence.inliers if found else 0,
-        transform=found.transform.tolist() if found else None,
-        box=warp_box(found.transform, part).tolist() if found else None,
-        points=found.points.round(1).tolist() if found else [],
     )

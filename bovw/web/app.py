@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bovw import __version__
 from bovw.search import Searcher
-from bovw.web import admin_api, api, evaluation_api
+from bovw.web import admin_api, api, comparison_api, evaluation_api
 from bovw.web.admission import RequestQueue
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
@@ -63,7 +63,7 @@ def create_app(setup: Setup) -> FastAPI:
         title="bovw", version=__version__, redoc_url=None, lifespan=lifespan
     )
     app.state.server = server
-    for part in (api, evaluation_api, admin_api):
+    for part in (api, comparison_api, evaluation_api, admin_api):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", show_page, include_in_schema=False)

@@ -21,7 +21,6 @@ from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box, Features, Hit
 from bovw.search import Searcher
-from bovw.verification import Judged
 from bovw.web.cache import FileCache
 from bovw.web.decoder import Decoder
 
@@ -58,6 +57,23 @@ class Answer:
     missing: list[str]
     describe_seconds: float
     search_seconds: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A query picture and an indexed image.
+
+    image     its number in the searcher's index
+    features  of the whole query picture
+    part      the features in the region
+    region    in pixels of the query picture; all of it unless a request names one
+    """
+
+    searcher: Searcher
+    image: int
+    features: Features
+    part: Features
+    region: Box
 
 
 class Engine:
@@ -165,19 +181,12 @@ class Engine:
         seconds = described - start, time.perf_counter() - described
         return Answer(source, features, searcher.index, hits, missing, *seconds)
 
-    def compare(
-        self, source: Source, region: Box | None, image: str, options: SearchOptions
-    ) -> tuple[Index, int, Features, Judged | None]:
-        """Return the index, an image's number in it, a picture's features, and their agreement.
-
-        A search with the same options decides the same.
-        """
+    def pair(self, source: Source, region: Box | None, image: str, options: SearchOptions) -> Pair:
+        """Describe a picture to compare with an indexed image, given by its id."""
         searcher = self.searcher(options)
         number = self.indexed(image, searcher.index)
         features = self.describe(source)
-        part, box = _cut(features, region)
-        found = searcher.compare(part, box, [number])
-        return searcher.index, number, features, found[0] if found else None
+        return Pair(searcher, number, features, *_cut(features, region))
 
     def show(self, source: Source, side: int) -> tuple[bytes, int, int]:
         """Return a picture as an upright JPEG of at most `side` pixels, and its own two sides."""

@@ -48,6 +48,7 @@ class Defaults(BaseModel):
     scoring: str
     rerank: int
     expand: int
+    max_false_alarms: float
 
 
 class Info(BaseModel):
@@ -201,6 +202,34 @@ class Compared(BaseModel):
     box: Corners | None
     points: list[tuple[float, float, float, float]] = Field(
         description="x, y in the query and x, y in the image of each inlier, most telling first."
+    )
+
+
+class Explained(BaseModel):
+    """Why a picture finds an indexed image, or does not."""
+
+    query: Asked
+    hit: ImageRecord
+    reason: str = Field(description="All this in a sentence.")
+    certainty: Certainty = Field(description=HOW_SURE)
+    probability: float = Field(description=PROBABILITY)
+    false_alarms: float | None = Field(description=FALSE_ALARMS)
+    confirmed: bool = Field(description="Whether it is a match.")
+    images: int = Field(description="In the index.")
+    rank: int = Field(description="Before verification, from 1.")
+    verified: int = Field(description="How many of the best ranks are verified.")
+    score: float = Field(description="Before verification.")
+    shared: int = Field(description="Visual words that both pictures have.")
+    tentative: int = Field(description="Features of both that may be the same.")
+    inliers: int = Field(description="Of these, those that agree with the best transform.")
+    effective: int = Field(description="Inliers in as many different places of both pictures.")
+    needed: int | None = Field(
+        description="Effective inliers that would make a match; null if no number would."
+    )
+    transform: Matrix | None
+    box: Corners | None
+    points: list[tuple[float, float, float, float]] = Field(
+        description="x, y in the query and x, y in the image of each inlier."
     )
 
 

@@ -29,6 +29,8 @@ def same(found: list[dict[str, Any]], hits: list[Hit]) -> None:
     assert [hit["name"] for hit in found] == [hit.name for hit in hits]
     for one, hit in zip(found, hits, strict=True):
         assert (one["rank"], one["inliers"], one["score"]) == (hit.rank, hit.inliers, hit.score)
+        assert one["certainty"] == hit.certainty
+        assert (one["probability"], one["false_alarms"]) == (hit.probability, hit.false_alarms)
         assert (one["transform"] is None) == (hit.transform is None)
         if hit.transform is not None:
             np.testing.assert_array_equal(one["transform"], hit.transform)
@@ -63,24 +65,16 @@ def test_an_indexed_image_finds_itself_by_id_and_by_name(
     same(by_name["hits"], Searcher(index).search(collection.database / name, 20))
 
 
-def test_matches_are_those_of_the_search(client: TestClient, query: Path) -> None:
-    found = client.post(f"{API}/search", content=query.read_bytes()).json()
-    hit = found["hits"][0]
-    asked = {"query": found["query"]["id"], "hit": hit["id"]}
-    matches = client.get(f"{API}/matches", params=asked).json()
-    assert matches["inliers"] == hit["inliers"] == len(matches["points"])
-    assert (matches["transform"], matches["box"]) == (hit["transform"], hit["box"])
-    points = np.array(matches["points"])
-    carried = cv2.perspectiveTransform(points[None, :, :2], np.array(hit["transform"]))[0]
-    assert np.linalg.norm(carried - points[:, 2:], axis=1).max() < 0.03 * 640
-    for point, size in zip(points.T, [640, 480, 640, 480], strict=True):
-        assert point.min() >= 0 and point.max() <= size
-
-
-def test_nothing_agrees_with_another_scene(client: TestClient, query: Path) -> None:
-    asked = {"query": give(client, query.read_bytes()), "hit": id_of("distractors/00.jpg")}
-    matches = client.get(f"{API}/matches", params=asked).json()
-    assert (matches["inliers"], matches["transform"], matches["points"]) == (0, None, [])
+def test_fewer_false_alarms_leave_fewer_matches(client: TestClient, query: Path) -> None:
+    asked = {"query": give(client, query.read_bytes())}
+    usual = client.get(f"{API}/search", params=asked).json()["hits"]
+    strict = client.get(f"{API}/search", params=asked | {"max_false_alarms": 1e-12}).json()["hits"]
+    usual_matches, strict_matches = (
+        {hit["name"] for hit in hits if hit["certainty"] in ("sure", "likely")}
+        for hits in (usual, strict)
+    )
+    least = {hit["name"] for hit in usual if (hit["false_alarms"] or 1) <= 1e-12}
+    assert strict_matches == least and least <= usual_matches
 
 
 def test_images_are_browsed_by_name(client: TestClient, index: Index) -> None:

@@ -45,6 +45,7 @@ def test_nothing_is_read_outside_of_the_index(client: TestClient, part: str) -> 
         f"{API}/search?image={part}",
         f"{API}/search?query={part}",
         f"{API}/search?name={part}",
+        f"{API}/explanation?hit={part}&name={part}",
         f"/{part}",
         f"/static/{part}",
     ):
@@ -108,6 +109,8 @@ def test_a_plain_picture_has_nothing_to_search_with(client: TestClient) -> None:
         ({"name": "NAME", "topk": 10**9}, "topk"),
         ({"name": "NAME", "rerank": 10**9}, "rerank"),
         ({"name": "NAME", "scoring": "guess"}, "scoring"),
+        ({"name": "NAME", "max_false_alarms": 0}, "max_false_alarms"),
+        ({"name": "NAME", "max_false_alarms": 2}, "max_false_alarms"),
     ],
 )
 def test_bad_requests_say_what_is_wrong(
