@@ -3,10 +3,10 @@
 import { askOnce, pictureUrl } from "./api.js";
 import { segmented } from "./controls.js";
 import { h, refill } from "./dom.js";
+import { evidence, explanation } from "./evidence.js";
 import { t } from "./i18n.js";
 import { overlay } from "./overlay.js";
 import { pairsDrawing } from "./pairs.js";
-import { evidence } from "./results.js";
 import { searchParameters } from "./state.js";
 
 const VIEWS = { pairs: pairsDrawing, overlay };
@@ -21,6 +21,9 @@ export function comparison(app) {
   const names = h("p", { class: "names" });
   const told = h("p", { class: "evidence", role: "status" });
   const steps = h("div", { class: "steps" });
+  const reasons = h("div", { role: "status" });
+  const why = h("details", { class: "why", ontoggle: toggled },
+    h("summary", {}, t("why.title")), reasons);
   const body = h("div", { class: "compare-body" });
   const node = h("dialog", { class: "compare", "aria-labelledby": "compare-title" },
     h("header", {},
@@ -33,8 +36,12 @@ export function comparison(app) {
         autofocus: true,
         onclick: close,
       }, "×")),
+    why,
     body);
   let shown = "";
+  let explained = "";
+  let compared = null;
+  let ready = Promise.resolve();
   let kind = "pairs";
   let wanted = new AbortController();
 
@@ -45,7 +52,13 @@ export function comparison(app) {
   });
 
   function close() {
-    app.close({ ...app.state, hit: undefined });
+    app.close({ ...app.state, hit: undefined, why: undefined });
+  }
+
+  function toggled() {
+    // The address may have opened or closed it.
+    if (why.open === Boolean(app.state.why)) return;
+    app.go({ ...app.state, why: why.open ? 1 : undefined }, "replace");
   }
 
   async function update(state, hits) {
@@ -55,20 +68,44 @@ export function comparison(app) {
     }
     if (!node.open) node.showModal();
     step(state.hit, hits);
+    why.open = Boolean(state.why);
     const asked = `${searchParameters(state)}&hit=${encodeURIComponent(state.hit)}`;
-    if (asked === shown) return;
+    const file = app.pictures.get(state.query)?.file;
+    if (asked !== shown) ready = compare(asked, file);
+    await ready;
+    if (state.why && asked === shown && asked !== explained) await explain(asked, file);
+  }
+
+  async function compare(asked, file) {
     shown = asked;
+    explained = "";
     wanted.abort();
     wanted = new AbortController();
     told.textContent = t("compare.running");
     body.replaceChildren();
+    reasons.replaceChildren();
     try {
-      const file = app.pictures.get(state.query)?.file;
-      show(await askOnce(`matches?${asked}`, { signal: wanted.signal }, file));
+      compared = await askOnce(`matches?${asked}`, { signal: wanted.signal }, file);
+      show(compared);
     } catch (error) {
       if (error.name === "AbortError") return;
       shown = "";
       told.textContent = error.message;
+    }
+  }
+
+  async function explain(asked, file) {
+    explained = asked;
+    reasons.textContent = t("compare.running");
+    try {
+      const found = await askOnce(`explanation?${asked}`, { signal: wanted.signal }, file);
+      reasons.replaceChildren(...explanation(found));
+      // What agrees is worth seeing, even if it proves nothing.
+      if (!compared.points.length) show({ ...compared, points: found.points });
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      explained = "";
+      reasons.textContent = error.message;
     }
   }
 
@@ -108,6 +145,7 @@ export function comparison(app) {
   function leave() {
     wanted.abort();
     shown = "";
+    explained = "";
     node.close();
   }
 

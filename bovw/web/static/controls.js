@@ -1,7 +1,11 @@
 /** Controls: buttons, choices and the option fields. */
 
 import { h } from "./dom.js";
+import { often } from "./evidence.js";
 import { t } from "./i18n.js";
+
+// The choices of false alarms per query.
+const FALSE_ALARMS = [0.1, 0.01, 0.001];
 
 /**
  * A button labelled with the text of a key.
@@ -62,10 +66,15 @@ export function optionFields(info, names, onChange = () => {}) {
 
 function field(info, name, onChange) {
   const described = { "aria-describedby": `help-${name}` };
-  const tell = (value) => onChange({ [name]: value === info.defaults[name] ? undefined : value });
-  if (name === "scoring") {
-    const choices = info.scorings.map((scoring) => h("option", { value: scoring }, scoring));
-    const onchange = (event) => tell(event.target.value);
+  const usual = info.defaults[name];
+  const tell = (value) => onChange({ [name]: value === usual ? undefined : value });
+  const choices = {
+    scoring: () => info.scorings.map((scoring) => h("option", { value: scoring }, scoring)),
+    max_false_alarms: () => FALSE_ALARMS.map((value) => h("option", { value }, often(value))),
+  }[name]?.();
+  if (choices) {
+    // The value of an option is text.
+    const onchange = ({ target: { value } }) => tell(value === String(usual) ? usual : value);
     return h("select", { ...described, name, onchange }, choices);
   }
   const lowest = name === "topk" ? 1 : 0;
@@ -79,7 +88,7 @@ function field(info, name, onChange) {
     step: 1,
     inputmode: "numeric",
     onchange: () => {
-      const value = Math.round(Number(input.value || info.defaults[name]));
+      const value = Math.round(Number(input.value || usual));
       input.value = Math.min(highest, Math.max(lowest, value));
       tell(Number(input.value));
     },

@@ -72,3 +72,12 @@ export function number(value, digits = 0) {
   const places = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return new Intl.NumberFormat(current, places).format(value);
 }
+
+/**
+ * A share of 1 as a whole percentage, formatted for the current language.
+ * @param {number} value
+ * @returns {string}
+ */
+export function percent(value) {
+  return new Intl.NumberFormat(current, { style: "percent" }).format(value);
+}

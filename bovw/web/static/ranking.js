@@ -54,7 +54,7 @@ function labelled(hit) {
     h("div", { class: "caption" },
       h("p", { class: "evidence" },
         h("span", { class: "badge label" }, t(`label.${hit.label}`)),
-        hit.inliers ? h("span", {}, t("hit.agree", { n: hit.inliers })) : null),
+        hit.inliers ? h("span", {}, t("hit.points", { n: hit.inliers })) : null),
       h("p", { class: "name" }, nameText(hit.name))));
 }
 

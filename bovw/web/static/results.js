@@ -1,53 +1,39 @@
-/** The results of a search: matches, and images that only look similar. */
+/** The results of a search: matches, images worth a look, and images that only look similar. */
 
 import { pictureUrl } from "./api.js";
 import { h, outline } from "./dom.js";
+import { evidence } from "./evidence.js";
 import { number, t } from "./i18n.js";
 
+// The groups in the order of the hits, and the certainties of each.
+const GROUPS = { confirmed: ["sure", "likely"], look: ["look"], alike: ["none"] };
+
 /**
- * Sums up the results: how many matches there are, and how many of them are uncertain.
+ * Sums up the results: how many matches there are, and how many images are worth a look.
  * @param {Object} answer from the server
  * @returns {string}
  */
 export function verdict(answer) {
   const others = answer.hits.filter((hit) => !isItself(hit, answer));
-  const confirmed = others.filter((hit) => hit.certainty !== "none");
   const besides = others.length < answer.hits.length ? ".besides" : "";
   if (!others.length) return t("verdict.empty");
-  if (!confirmed.length) return t(`verdict.none${besides}`);
-  const weak = confirmed.filter((hit) => hit.certainty === "weak").length;
-  const strong = confirmed.length - weak;
-  if (!strong) return t(`verdict.weak${besides}`, { n: weak });
-  const sure = t(`verdict.some${besides}`, { n: strong });
-  return weak ? `${sure} ${t("verdict.more", { n: weak })}` : sure;
+  const matches = members(others, "confirmed").length;
+  const looks = members(others, "look").length;
+  const found = t(`verdict.${matches ? "some" : "none"}${besides}`, { n: matches });
+  return looks ? `${found} ${t("verdict.look", { n: looks })}` : found;
 }
 
 /**
- * Draws the hits in two groups: matches, and similar images.
+ * Draws the hits in groups: matches, images worth a look, and similar images.
  * @param {Object} answer from the server
- * @param {{compare: function(string): void, search: function(string): void}} actions get a hit's id
+ * @param {Object<string, function(string): void>} actions `compare`, `search` and `explain` get a
+ *   hit's id
  * @returns {HTMLElement[]}
  */
 export function resultGroups(answer, actions) {
-  const confirmed = answer.hits.filter((hit) => hit.certainty !== "none");
-  const alike = answer.hits.filter((hit) => hit.certainty === "none");
-  return [
-    group("confirmed", t("results.confirmed"), confirmed, answer, actions),
-    group("alike", t("results.alike"), alike, answer, actions),
-  ].filter(Boolean);
-}
-
-/**
- * The state of a hit in words: a match, uncertain, or only similar.
- * @param {{inliers: number, certainty: string}} hit
- * @returns {Array<Node>}
- */
-export function evidence(hit) {
-  if (hit.certainty === "none") return [h("span", {}, t("hit.alike"))];
-  const words = t("hit.agree", { n: hit.inliers });
-  return hit.certainty === "weak"
-    ? [h("span", {}, words), " ", h("span", { class: "badge weak" }, t("hit.weak"))]
-    : [h("span", { class: "agree" }, words)];
+  return Object.keys(GROUPS)
+    .map((kind) => group(kind, members(answer.hits, kind), answer, actions))
+    .filter(Boolean);
 }
 
 /**
@@ -76,8 +62,13 @@ export function mounted(image) {
     image.box && outline(image, image.box));
 }
 
-function group(kind, title, hits, answer, actions) {
+function members(hits, kind) {
+  return hits.filter((hit) => GROUPS[kind].includes(hit.certainty));
+}
+
+function group(kind, hits, answer, actions) {
   if (!hits.length) return null;
+  const title = t(`results.${kind}`);
   return h("section", { class: `group ${kind}`, "aria-label": title },
     h("h2", {}, title),
     h("ol", { class: "grid", start: hits[0].rank }, hits.map((hit) => card(hit, answer, actions))));
@@ -106,7 +97,12 @@ function card(hit, answer, actions) {
         type: "button",
         "aria-label": `${t("hit.search")}: ${hit.name}`,
         onclick: () => actions.search(hit.id),
-      }, t("hit.search"))));
+      }, t("hit.search")),
+      h("button", {
+        type: "button",
+        "aria-label": `${t("why.title")} ${hit.name}`,
+        onclick: () => actions.explain(hit.id),
+      }, t("why.title"))));
 }
 
 function isItself(hit, { query }) {

@@ -7,7 +7,7 @@ import { h, refill } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { regionEditor } from "./region.js";
 import { resultGroups, verdict } from "./results.js";
-import { optionsOf, searchParameters } from "./state.js";
+import { OPTIONS, optionsOf, searchParameters } from "./state.js";
 
 /**
  * The search page.
@@ -16,7 +16,7 @@ import { optionsOf, searchParameters } from "./state.js";
  */
 export function searchPage(app) {
   const editor = regionEditor((region) => app.go({ ...app.state, region: region ?? undefined }));
-  const options = optionFields(app.info, ["scoring", "rerank", "expand", "topk"],
+  const options = optionFields(app.info, OPTIONS,
     (changed) => app.go({ ...app.state, ...changed }));
   const title = h("h1", { class: "query-name", tabindex: "-1" });
   const whole = button("query.whole", () => app.go({ ...app.state, region: undefined }));
@@ -101,6 +101,7 @@ export function searchPage(app) {
     refill(groups, resultGroups(answer, {
       compare: (hit) => app.go({ ...app.state, hit }, "open"),
       search: app.searchImage,
+      explain: (hit) => app.go({ ...app.state, hit, why: 1 }, "open"),
     }), more(state));
   }
 

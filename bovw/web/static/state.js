@@ -1,9 +1,11 @@
 /** The state of the page, which is kept in its address. */
 
-const WORDS = ["view", "query", "image", "hit", "contains", "scoring",
+const WORDS = ["view", "query", "image", "hit", "contains", "scoring", "max_false_alarms",
   "set", "run", "other", "setting", "sort"];
-const NUMBERS = ["offset", "topk", "rerank", "expand", "number"];
-const OPTIONS = ["scoring", "rerank", "expand", "topk"];
+const NUMBERS = ["offset", "topk", "rerank", "expand", "number", "why"];
+
+/** The search options, in the order in which they are shown. */
+export const OPTIONS = ["scoring", "rerank", "expand", "max_false_alarms", "topk"];
 
 /**
  * Reads the state from the address. Invalid values are ignored.

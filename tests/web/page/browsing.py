@@ -38,11 +38,7 @@ WIDTH, HEIGHT = 640, 480
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
-VERDICT = re.compile(
-    r"^\d+ matches\."
-    r"( (1 more is uncertain: check it|\d+ more are uncertain: check them) yourself\.)?$"
-)
-
+VERDICT = re.compile(r"^\d+ matches\.( (1 image is worth a look|\d+ images are worth a look)\.)?$")
 
 # Farther apart, in pixels, two boxes are not the same.
 NEAR = 8.0
@@ -133,6 +129,6 @@ def fits(page: Page) -> bool:
 
 
 def points(card: Locator) -> int:
-    found = re.match(r"([\d,]+) matching points?", card.locator(".evidence").inner_text())
+    found = re.search(r"([\d,]+) matching points?", card.locator(".evidence").inner_text())
     assert found
     return int(found[1].replace(",", ""))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import bovw
+
 pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install 'bovw[dev]'"
 )
@@ -17,6 +19,8 @@ from playwright.sync_api import expect
 from tests.web.page.browsing import PHONE, Open, draw_box, fits, pick, screenshot, settle
 
 pytestmark = pytest.mark.browser
+
+STATIC = Path(bovw.__file__).parent / "web" / "static"
 
 
 def test_nothing_is_wider_than_a_phone(open_page: Open, query: Path) -> None:
@@ -33,6 +37,9 @@ def test_nothing_is_wider_than_a_phone(open_page: Open, query: Path) -> None:
     assert fits(page)
     page.get_by_text("Overlay").click()
     assert fits(page)
+    page.get_by_text("Why?").last.click()
+    expect(page.locator(".reason")).to_be_visible()
+    assert fits(page)
     page.get_by_role("button", name="Close", exact=True).click()
     page.get_by_role("link", name="Evaluation").click()
     expect(page.get_by_role("button", name="Start a run")).to_be_visible()
@@ -44,6 +51,7 @@ def test_vietnamese_is_spoken_and_remembered(open_page: Open, query: Path) -> No
     pick(page, query)
     page.get_by_label("Language").select_option("vi")
     expect(page.locator(".verdict")).to_have_text(re.compile("ảnh khớp"))
+    expect(page.locator(".evidence").first).to_contain_text(re.compile("khớp, (trên )?99%"))
     expect(page.locator("html")).to_have_attribute("lang", "vi")
     page.reload()
     expect(page.get_by_role("button", name="Khoanh một phần")).to_be_visible()
@@ -58,6 +66,13 @@ def test_languages_have_the_same_texts(open_page: Open) -> None:
     for key, text in english.items():
         names = [set(re.findall(r"{\w+}", json.dumps(t))) for t in (text, vietnamese[key])]
         assert names[0] == names[1], key
+
+
+def test_every_text_that_is_asked_for_is_there(open_page: Open) -> None:
+    texts = open_page().evaluate("import('/static/i18n.js').then(({ TEXTS }) => TEXTS)")
+    scripts = [path.read_text("utf-8") for path in STATIC.glob("*.js")]
+    asked = {key for script in scripts for key in re.findall(r'\bt\("([^"]+)"', script)}
+    assert len(asked) > 50 and asked <= texts["en"].keys()
 
 
 def test_a_keyboard_is_enough(open_page: Open) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bovw.demo.scenes import Collection, transform_between
+from bovw.demo.scenes import Collection, transform_between, write_collection
 
 pytest.importorskip(
     "playwright.sync_api", reason="Playwright is not installed: pip install 'bovw[dev]'"
 )
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.web.page.browsing import (
     HEIGHT,
@@ -129,9 +129,121 @@ def test_what_is_not_confirmed_is_compared_without_lines(open_page: Open, query:
     page.locator(".group.alike .hit").first.get_by_role("button", name="Compare").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("looks similar, no match")
+    expect(dialog.locator(".pair")).to_have_count(0)
     expect(dialog.get_by_label("Overlay")).to_be_disabled()
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_a_hit_says_how_sure_it_is(open_page: Open, collection: Collection, query: Path) -> None:
+    page = open_page()
+    pick(page, query)
+    for view in collection.views_of(1):
+        card = hit(page, view.name).locator(".evidence")
+        expect(card).to_have_text(re.compile(r"^sure match, (over )?99%\s*\d+ matching points$"))
+        tooltip = card.locator("span").first.get_attribute("title") or ""
+        assert re.fullmatch(r"Chance gives as much in 1 of [\d,]+ queries\.", tooltip)
+    expect(page.locator(".group.alike .evidence").first).to_have_text("looks similar, no match")
+
+
+def test_the_page_asks_for_a_look_at_what_chance_may_give(open_page: Open, query: Path) -> None:
+    page = open_page()
+
+    def doubted(route: Route) -> None:
+        """Answer as the server does, but sure of nothing."""
+        response = route.fetch()
+        answer = response.json()
+        first, second, *rest = answer["hits"]
+        first |= {"certainty": "likely", "probability": 0.87, "false_alarms": 1 / 790}
+        second |= {"certainty": "look", "probability": 0.12, "false_alarms": 1 / 7.9}
+        for other in rest:
+            other |= {"certainty": "none", "probability": 0, "false_alarms": None}
+            other |= {"transform": None, "box": None, "inliers": 0}
+        route.fulfill(response=response, json=answer)
+
+    page.route("**/api/v1/search?*", doubted)
+    pick(page, query)
+    expect(page.locator(".verdict")).to_have_text("1 match. 1 image is worth a look.")
+    expect(page.locator(".group h2")).to_have_text(
+        ["Matches", "Worth a look", "Looks similar, no match"]
+    )
+    expect(page.locator(".group.confirmed .evidence")).to_contain_text("likely match, 87%")
+    look = page.locator(".group.look .evidence")
+    expect(look).to_contain_text("look: 12%")
+    expect(look.get_by_title("Chance gives as much in 1 of 8 queries.").first).to_be_visible()
+
+
+def test_a_picture_of_something_else_has_no_match(open_page: Open, tmp_path: Path) -> None:
+    other = write_collection(tmp_path, scenes=1, views=0, distractors=0, seed=4711)
+    page = open_page()
+    pick(page, other.root / other.queries[0].name)
+    expect(page.locator(".verdict")).to_contain_text(
+        "No match. Nothing here agrees with it more than chance may."
+    )
+    expect(page.locator(".group.confirmed")).to_have_count(0)
+
+
+def test_a_match_is_explained(open_page: Open, collection: Collection, query: Path) -> None:
+    page = open_page()
+    pick(page, query)
+    card = hit(page, collection.views_of(1)[0].name)
+    inliers = points(card)
+    card.get_by_role("button", name="Why?").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".reason")).to_have_text(
+        re.compile(r"^A match: \d+ places agree, as many as chance gives in 1 of [\d,]+ queries\.$")
+    )
+    figures = dict(
+        zip(*(dialog.locator(tag).all_inner_texts() for tag in ("dt", "dd")), strict=True)
+    )
+    assert figures["Matching points"] == str(inliers)
+    assert re.fullmatch(r"\d+ of 23", figures["Rank before the geometric check"])
+    assert int(figures["Places needed for a match"]) <= int(figures["In different places"])
+    expect(dialog.locator(".pair")).to_have_count(inliers)
+    screenshot(page, "why")
+    other = open_page(page.url.rpartition("/")[2])
+    expect(other.locator(".reason")).to_have_text(dialog.locator(".reason").inner_text())
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.locator(".names")).not_to_contain_text(collection.views_of(1)[0].name)
+    expect(dialog.locator(".reason")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page).not_to_have_url(re.compile("hit=|why="))
+
+
+def test_what_is_no_match_is_explained_too(open_page: Open, query: Path) -> None:
+    page = open_page()
+    pick(page, query)
+    card = page.locator(".group.alike .hit").first
+    card.get_by_role("button", name="Compare").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".reason")).to_have_count(0)
+    dialog.get_by_text("Why?").click()
+    expect(page).to_have_url(re.compile("why=1"))
+    expect(dialog.locator(".reason")).to_have_text(re.compile(r"^No match: .*\.$"))
+    figures = dict(
+        zip(*(dialog.locator(tag).all_inner_texts() for tag in ("dt", "dd")), strict=True)
+    )
+    # What agrees is drawn, although it proves nothing.
+    expect(dialog.locator(".pair")).to_have_count(int(figures["Matching points"]))
+    screenshot(page, "no-match")
+    dialog.get_by_text("Why?").click()
+    expect(page).not_to_have_url(re.compile("why="))
+    expect(dialog.locator(".reason")).to_be_hidden()
+
+
+def test_fewer_false_alarms_are_asked_for(open_page: Open, query: Path) -> None:
+    page = open_page()
+    pick(page, query)
+    page.get_by_text("Options").click()
+    field = page.get_by_label("False alarms allowed")
+    expect(field).to_have_value("0.01")
+    with page.expect_request(re.compile("/search\\?.*max_false_alarms=0.001")):
+        field.select_option("1 of 1,000 queries")
+    expect(page).to_have_url(re.compile("max_false_alarms=0.001"))
+    settle(page)
+    field.select_option("0.01")
+    expect(page).not_to_have_url(re.compile("max_false_alarms"))
 
 
 def test_an_address_is_shared(open_page: Open, collection: Collection, query: Path) -> None:
