@@ -85,25 +85,25 @@ def calibrated(
     index: Index, options: IngestOptions, jobs: int | None, quiet: bool, skips: Skips
 ) -> Index:
     """Calibrate an index if it was never, or has doubled since; return it as it is then."""
-    from bovw.index import Index
     from bovw.ingest.calibrate import is_outgrown
 
     if not is_outgrown(index):
         return index
-    measure_chance(index.folder, options, jobs, quiet, skips)
-    return Index.open(index.folder)
+    return measure_chance(index.folder, options, jobs, quiet, skips)
 
 
 def measure_chance(
     index: Path, options: IngestOptions, jobs: int | None, quiet: bool, skips: Skips
-) -> None:
-    """Calibrate an index, and say what was found."""
+) -> Index:
+    """Calibrate an index, say what was found, and return it as it is then."""
     from bovw.index import Index
     from bovw.ingest.calibrate import calibrate_index
     from bovw.ingest.run import Run
     from bovw.search import Searcher
 
     calibrate_index(index, Run(jobs, progress(quiet), skips, options))
-    calibration = Searcher(Index.open(index)).calibration
+    made = Index.open(index)
+    calibration = Searcher(made).calibration
     say(quiet, f"calibrated with {calibration.decoys:,} mirrored images: chance gives "
                f"{calibration.factor:.2f} times what it usually does")  # fmt: skip
+    return made

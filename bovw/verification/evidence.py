@@ -104,7 +104,7 @@ def meaning_of(shares: Doubles, tentative: int, thickness: float, rank: int) -> 
     chances = by_place[: len(closest)] + by_closeness
     best = float(chances[LEAST - 1 :].min(initial=0.0))
     thin = 2 * min(0.0, float(np.log10(max(thickness, THINNEST) / THICKNESS)))
-    return thin - best - float(2 * np.log10(tentative) + np.log10(rank))
+    return thin - best - float(2 * np.log10(max(tentative, 1)) + np.log10(rank))
 
 
 def needed_inliers(evidence: Evidence, meaning: float, rank: int) -> int | None:
