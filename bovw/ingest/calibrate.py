@@ -49,7 +49,7 @@ def calibrate_index(folder: Path, run: Run = Run()) -> Decoys:
         index = Index.open(folder)
         live = np.flatnonzero(index.statistics.live)
         chosen = np.random.default_rng(0).permutation(live)[: run.options.sample].tolist()
-        results = map_processes(partial(_ask, folder), chosen, run.processes)
+        results = map_processes(partial(_ask, folder, index.meta["digest"]), chosen, run.processes)
         found: list[Asked] = []
         with run.progress(results, len(chosen), "Calibrating") as answers:
             for image, answer in zip(chosen, answers, strict=True):
@@ -74,10 +74,10 @@ def is_outgrown(index: Index) -> bool:
     return index.decoys is None or len(index) >= 2 * max(index.decoys.images, 1)
 
 
-def _ask(folder: Path, image: int) -> Asked | ImageError | QueryError:
+def _ask(folder: Path, digest: str, image: int) -> Asked | ImageError | QueryError:
     """Ask an index for the mirror image of one of its images."""
     cv2.setNumThreads(1)
-    searcher = _searcher(folder)
+    searcher = _searcher(folder, digest)
     try:
         features = _describe_mirrored(searcher.index.path(image), searcher.feature_options)
         query = searcher.word_query(features, Box(0, 0, features.width, features.height))
@@ -123,6 +123,6 @@ def _relatives(searcher: Searcher, image: int) -> list[int]:
 
 
 @lru_cache(maxsize=1)
-def _searcher(folder: Path) -> Searcher:
-    """Open an index once per process."""
+def _searcher(folder: Path, digest: str) -> Searcher:
+    """Open an index once per process, and once more after it has changed."""
     return Searcher(Index.open(folder))

@@ -51,7 +51,9 @@ def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Grap
         index = Index.open(folder)
         images = np.flatnonzero(index.statistics.live).tolist()
         found: dict[str, list[tuple[str, float]]] = {}
-        results = map_processes(partial(_compare, folder, keep), images, run.processes)
+        results = map_processes(
+            partial(_compare, folder, index.meta["digest"], keep), images, run.processes
+        )
         with run.progress(results, len(images), "Linking") as answers:
             for image, answer in zip(images, answers, strict=True):
                 name = index.names[image]
@@ -80,10 +82,10 @@ def _graph_of(found: dict[str, list[tuple[str, float]]], names: Sequence[str]) -
     return Graph.of([[(numbers[name], evidence) for name, evidence in one] for one in own])
 
 
-def _compare(folder: Path, keep: int | None, image: int) -> Compared | ImageError:
+def _compare(folder: Path, digest: str, keep: int | None, image: int) -> Compared | ImageError:
     """Find the confirmed neighbours of an indexed image."""
     cv2.setNumThreads(1)
-    searcher = _searcher(folder)
+    searcher = _searcher(folder, digest)
     index, options = searcher.index, searcher.feature_options
     try:
         picture = read_picture(index.path(image), options.max_size)
@@ -128,6 +130,6 @@ def choose_features(
 
 
 @lru_cache(maxsize=1)
-def _searcher(folder: Path) -> Searcher:
-    """Open an index once per process."""
+def _searcher(folder: Path, digest: str) -> Searcher:
+    """Open an index once per process, and once more after it has changed."""
     return Searcher(Index.open(folder))
