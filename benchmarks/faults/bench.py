@@ -62,7 +62,7 @@ class Bench:
         missing = []
         for name, sha in rows.items():
             hits = searcher.search_features(*self.query(searcher, sha), 1)
-            if not hits or hits[0].name != name or not hits[0].verified:
+            if not hits or hits[0].name != name or not hits[0].confirmed:
                 missing.append(name)
         return missing
 

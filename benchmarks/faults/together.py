@@ -104,7 +104,7 @@ def read_on(
             continue
         seen["queries"] += 1
         first = hits[0]
-        right = first.name == name and first.verified and first.rank == 1
+        right = first.name == name and first.confirmed and first.rank == 1
         right = right and all(np.isfinite(hit.score) for hit in hits)
         right = right and len({hit.name for hit in hits}) == len(hits)
         seen["wrong_answers"] += not right

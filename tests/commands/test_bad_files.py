@@ -149,7 +149,7 @@ def test_bad_file_is_named_and_the_rest_is_indexed(
     query = tmp_path / "query.jpg"
     query.write_bytes(photos[1])
     (hit,) = Searcher(opened).search(query)
-    assert hit.name == "good.jpg" and hit.verified
+    assert hit.name == "good.jpg" and hit.confirmed
     assert f"skipped {name}: {reason}" in run("info", index).stdout
 
 

@@ -29,7 +29,8 @@ OPTIONS = [
 def test_the_commands_are_those_promised() -> None:
     assert set(cli.commands) == {
         "build-vocab", "index", "add", "remove", "list", "check", "merge", "export", "import",
-        "link", "query", "eval", "info", "matches", "serve", "demo", "plan", "shard",
+        "link", "query", "eval", "info", "matches", "serve", "demo", "plan", "shard", "calibrate",
+        "explain",
     }  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def test_verification_does_not_lower_map(
     plain = evaluate(drawn.dataset, collection.root, searcher)
     assert drawn.mean_ap("all") >= plain.mean_ap("all")
     assert drawn.recall_at_1("all") == 1
-    assert all(not hit.verified for outcome in plain.outcomes for hit in outcome.hits)
+    assert all(not hit.confirmed for outcome in plain.outcomes for hit in outcome.hits)
 
 
 def test_a_ranking_has_every_name_once(drawn: Evaluation) -> None:

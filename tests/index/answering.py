@@ -11,7 +11,7 @@ from bovw.records import Hit
 from bovw.search import Searcher
 from tests.queries import search
 
-Answer = tuple[int, str, str, float, int, bytes | None]
+Answer = tuple[int, str, str, float, float, float | None, bool, int, bytes | None]
 OfOne = Callable[[SearchOptions], list[Answer]]
 
 WAYS = [SearchOptions(), SearchOptions(scoring="asmk"), SearchOptions(scoring="tfidf", rerank=0)]
@@ -28,4 +28,5 @@ def answers(index: Index, collection: Collection, options: SearchOptions) -> lis
 
 def comparable(hit: Hit) -> Answer:
     transform = None if hit.transform is None else hit.transform.tobytes()
-    return hit.rank, hit.name, hit.path, hit.score, hit.inliers, transform
+    sure = hit.probability, hit.false_alarms, hit.confirmed
+    return hit.rank, hit.name, hit.path, hit.score, *sure, hit.inliers, transform

@@ -67,7 +67,7 @@ def test_confirmed_hits_stay_on_top(linked: Path, collection: Collection) -> Non
     for query in collection.queries:
         image = collection.root / query.name
         hits, plain = search(searcher, image), search(without, image)
-        assert [h.name for h in hits if h.verified] == [h.name for h in plain if h.verified]
+        assert [h.name for h in hits if h.confirmed] == [h.name for h in plain if h.confirmed]
         assert all(np.diff([hit.score for hit in hits]) <= 0)
 
 
@@ -147,7 +147,9 @@ def test_features_that_confirmed_are_kept_first() -> None:
 
     def saw(*rows: int) -> Verified:
         points = np.hstack([keypoints[list(rows), :2], np.zeros((len(rows), 2))])
-        return Verified(0, np.eye(3), points, Evidence(len(points), len(points), 1.0, 1))
+        count = len(points)
+        evidence = Evidence(count, count, count, 1.0, 1.0, 0.1, 0.1, 9.0)
+        return Verified(0, np.eye(3), points, evidence)
 
     order = np.array([3, 1, 2, 0, 5, 4])
     assert choose_features(features, order, [saw(4, 5), saw(4)], 2).tolist() == [4, 5]
@@ -175,6 +177,6 @@ def test_fewer_features_find_the_views_still(
     searcher = Searcher(index)
     for view in collection.views:
         hits = search(searcher, collection.database / view.name, 3)
-        assert {hit.name for hit in hits if hit.verified} == {
+        assert {hit.name for hit in hits if hit.confirmed} == {
             v.name for v in collection.views_of(view.scene)
         }

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bovw.records import Hit
+from bovw.records import Hit, certainty
 from bovw.results.formats import (
     WRITERS,
     Answer,
@@ -24,6 +24,8 @@ from bovw.results.formats import (
     as_paths,
     as_table,
     as_trec,
+    conclusion,
+    often,
     printable,
 )
 
@@ -55,7 +57,14 @@ any_name = st.binary(min_size=1, max_size=20).filter(lambda raw: 0 not in raw).m
 def verified(name: str = "found.jpg", rank: int = 1) -> Hit:
     transform = np.array([[2, 0, 10], [0, 2, 20], [0, 0, 1]], np.float64)
     box = np.array([[10, 20], [1 / 3, 20], [1e-9, 1e9], [10, 500.25]], np.float64)
-    return Hit(rank, name, f"/photos/{name}", 12.5, 34, transform, box)
+    evidence = (0.9987654321, 1.5e-7, True, 34)
+    return Hit(rank, name, f"/photos/{name}", 12.5, *evidence, transform, box)
+
+
+def doubtful(name: str = "doubtful.jpg", rank: int = 2) -> Hit:
+    """Return a hit that agrees, and that is not confirmed."""
+    where = np.eye(3), np.zeros((4, 2))
+    return Hit(rank, name, f"/photos/{name}", 2.0, 0.25, 0.125, False, 5, *where)
 
 
 def unverified(name: str = "similar.jpg", rank: int = 2) -> Hit:
@@ -65,7 +74,7 @@ def unverified(name: str = "similar.jpg", rank: int = 2) -> Hit:
 def answers_with(name: str) -> list[Answer]:
     """Return answers in which a name is a query's, a hit's and part of a path."""
     return [
-        Answer(name, [verified(name), unverified("other.jpg")]),
+        Answer(name, [verified(name), doubtful(), unverified("other.jpg", 3)]),
         Answer("second.jpg", [unverified(name, 1)]),
         Answer("finds nothing.jpg", []),
     ]
@@ -81,7 +90,8 @@ def unquoted(line: str) -> str:
 
 def same(hit: Hit, record: dict[str, Any]) -> None:
     assert (record["rank"], record["name"], record["path"]) == (hit.rank, hit.name, hit.path)
-    assert (record["score"], record["inliers"]) == (hit.score, hit.inliers)
+    for key in ("score", "probability", "false_alarms", "confirmed", "inliers"):
+        assert record[key] == getattr(hit, key)
     for key, array in (("transform", hit.transform), ("box", hit.box)):
         if array is None:
             assert record[key] is None
@@ -121,6 +131,10 @@ def test_csv_reads_back(name: str) -> None:
         assert (row["query"], row["name"], row["path"]) == (query, hit.name, hit.path)
         assert (int(row["rank"]), int(row["inliers"])) == (hit.rank, hit.inliers)
         assert float(row["score"]) == hit.score
+        assert float(row["probability"]) == hit.probability
+        alarms = row["false_alarms"]
+        assert (float(alarms) if alarms else None) == hit.false_alarms
+        assert row["confirmed"] == str(int(hit.confirmed))
 
 
 def test_csv_has_corners_and_transform_to_the_last_digit() -> None:
@@ -137,7 +151,9 @@ def test_csv_of_an_unverified_hit_leaves_cells_empty() -> None:
     (row,) = rows(as_csv([Answer("q", [unverified()])]))
     empty = {key for key, value in row.items() if value == ""}
     corners = {f"{axis}{corner}" for axis in "xy" for corner in (1, 2, 3, 4)}
-    assert empty == corners | {f"h{r}{column}" for r in (1, 2, 3) for column in (1, 2, 3)}
+    assert empty == {"false_alarms"} | corners | {
+        f"h{r}{column}" for r in (1, 2, 3) for column in (1, 2, 3)
+    }
     assert row["inliers"] == "0"
 
 
@@ -188,10 +204,68 @@ def test_table_is_a_row_a_hit(name: str) -> None:
 
 
 def test_table_shows_what_is_verified() -> None:
-    _, head, first, second = as_table([Answer("q", [verified(), unverified()])]).splitlines()
-    assert head.split() == ["rank", "score", "inliers", "name"]
-    assert first.split() == ["1", "12.500", "34", "found.jpg"]
-    assert second.split() == ["2", "0.123", "-", "similar.jpg"]
+    hits = [verified(), doubtful(), unverified(rank=3)]
+    _, head, *lines, last = as_table([Answer("q", hits)]).splitlines()
+    assert head.split() == ["rank", "match", "probability", "false", "alarms", "inliers", "name"]
+    assert [line.split() for line in lines] == [
+        ["1", "sure", "0.999", "<", "0.000001", "34", "found.jpg"],
+        ["2", "look", "0.250", "0.12", "5", "doubtful.jpg"],
+        ["3", "-", "-", "-", "-", "similar.jpg"],
+    ]
+    assert last == "found: 1 image"
+    ends = {len(line) - len(line.split()[-1]) for line in lines}
+    assert len(ends) == 1, "names stand in one column"
+
+
+@pytest.mark.parametrize(
+    ("hits", "line"),
+    [
+        ([verified(), verified("b.jpg", 2)], "found: 2 images"),
+        ([doubtful(rank=1), verified()], "found: 1 image"),
+        ([unverified()], "not found: nothing here agrees with it"),
+        ([], "not found: nothing here agrees with it"),
+        (
+            [doubtful(), unverified()],
+            "not found: nothing here agrees with it (the best is what chance gives in 1 of 8 "
+            "queries)",
+        ),
+    ],
+)
+def test_a_table_ends_with_whether_anything_is_found(hits: list[Hit], line: str) -> None:
+    assert conclusion(hits) == line
+    assert as_table([Answer("q", hits)]).splitlines()[-1] == line
+
+
+@pytest.mark.parametrize(
+    ("probability", "confirmed", "agrees", "word"),
+    [
+        (0.999, True, True, "sure"),
+        (0.99, True, True, "sure"),
+        (0.98, True, True, "likely"),
+        (0.999, False, True, "look"),
+        (0.0, False, True, "look"),
+        (0.0, False, False, "none"),
+    ],
+)
+def test_certainty_is_a_word(probability: float, confirmed: bool, agrees: bool, word: str) -> None:
+    assert certainty(probability, confirmed, agrees) == word
+    transform = np.eye(3) if agrees else None
+    hit = Hit(1, "a", "/a", 1.0, probability, 0.1, confirmed, 3, transform)
+    assert hit.certainty == word
+
+
+@pytest.mark.parametrize(
+    ("alarms", "text"),
+    [
+        (0.0, "1 of 1,000,000,000 queries"),
+        (1e-4, "1 of 10,000 queries"),
+        (0.4, "1 of 2 queries"),
+        (1.0, "every query"),
+        (40.0, "every query"),
+    ],
+)
+def test_a_rate_is_told_in_queries(alarms: float, text: str) -> None:
+    assert often(alarms) == text
 
 
 @given(name=any_name)

@@ -18,6 +18,7 @@ each_scoring = pytest.mark.parametrize("scoring", SCORINGS)
 def same(first: list[Hit], second: list[Hit]) -> bool:
     def plain(hit: Hit) -> tuple[object, ...]:
         arrays = (None if a is None else a.tolist() for a in (hit.transform, hit.box))
-        return (hit.rank, hit.name, hit.score, hit.inliers, *arrays)
+        sure = hit.probability, hit.false_alarms, hit.confirmed
+        return (hit.rank, hit.name, hit.score, hit.inliers, *sure, *arrays)
 
     return [plain(hit) for hit in first] == [plain(hit) for hit in second]

@@ -52,7 +52,7 @@ def test_one_image_is_verified(build: Build, photos: Path) -> None:
         (photos / name).unlink()
     searcher = Searcher(build(photos))
     hit = searcher.search(photos / "1.jpg")[0]
-    assert hit.verified
+    assert hit.confirmed
     assert hit.transform is not None
     assert np.allclose(hit.transform, np.eye(3), atol=0.02)
 

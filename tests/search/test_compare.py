@@ -29,14 +29,18 @@ def test_a_search_and_a_comparison_confirm_the_same(
         first = Searcher(index, SearchOptions(scoring=options.scoring, rerank=0, expand=0))
         looked_at = first.search_features(features, region, options.rerank)
         numbers = [index.names.index(hit.name) for hit in looked_at]
-        compared = {v.image: v for v in searcher.compare(features, region, numbers)}
+        compared = {one.found.image: one for one in searcher.compare(features, region, numbers)}
         for hit in hits:
             image = index.names.index(hit.name)
             if image in numbers:
-                assert hit.verified == (image in compared)
-            if hit.verified:
+                assert (hit.transform is not None) == (image in compared)
+            if hit.confirmed:
                 confirmed += 1
-                assert hit.inliers == compared[image].evidence.inliers
+                one = compared[image]
+                assert one.confirmed and one.certainty == hit.certainty
+                assert one.false_alarms == hit.false_alarms
+                assert one.probability == hit.probability
+                assert hit.inliers == one.found.evidence.inliers
                 assert hit.transform is not None
-                assert np.array_equal(hit.transform, compared[image].transform)
+                assert np.array_equal(hit.transform, one.found.transform)
     assert confirmed >= 9

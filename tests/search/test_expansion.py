@@ -62,7 +62,7 @@ def words_of(ids: Sequence[int]) -> Words:
 
 
 def verified(image: int, evidence: float = FULL_EVIDENCE, H: Doubles = SAME) -> Verified:
-    return Verified(image, H, np.empty((0, 4)), Evidence(0, 0, evidence, 0))
+    return Verified(image, H, np.empty((0, 4)), Evidence(0, 0, 0, evidence, 0, 0, 0, 0))
 
 
 def scorer(segments: Sequence[Segment], scoring: str = "hamming") -> Score:

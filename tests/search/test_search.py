@@ -18,6 +18,7 @@ from bovw.records import Box
 from bovw.search import limit_postings, question, rank_images
 from bovw.search.question import LocalBackend
 from bovw.search.searcher import Searcher
+from bovw.verification import Calibration
 from tests.queries import described, search
 from tests.search.hits import each_scoring, same
 
@@ -32,7 +33,7 @@ def test_every_query_finds_its_own_scene_first(
     for query in collection.queries:
         hits = search(searcher, collection.root / query.name, 3)
         assert {hit.name for hit in hits} == {v.name for v in collection.views_of(query.scene)}
-        assert all(hit.verified == (rerank > 0) for hit in hits)
+        assert all(hit.confirmed == (rerank > 0) for hit in hits)
 
 
 @pytest.mark.slow
@@ -55,15 +56,21 @@ def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: 
         hits = search(searcher, collection.root / query.name)
         assert [hit.rank for hit in hits] == list(range(1, len(searcher.index) + 1))
         assert sorted(hit.name for hit in hits) == sorted(searcher.index.names)
-        unverified = [hit.score for hit in hits if not hit.verified]
+        unverified = [hit.score for hit in hits if not hit.confirmed]
         assert unverified == sorted(unverified, reverse=True)
-        assert all(hit.score > max(unverified, default=0) for hit in hits if hit.verified)
+        assert all(hit.score > max(unverified, default=0) for hit in hits if hit.confirmed)
         scores = [hit.score for hit in hits]
         assert scores == sorted(scores, reverse=True)
-        confirmed = [hit.verified for hit in hits]
+        confirmed = [hit.confirmed for hit in hits]
         assert confirmed == sorted(confirmed, reverse=True)
         for hit in hits:
-            assert hit.verified == (hit.inliers >= 4) == (hit.box is not None)
+            agrees = hit.transform is not None
+            assert agrees == (hit.box is not None) == (hit.inliers >= 3)
+            assert agrees == (hit.false_alarms is not None) == (hit.probability > 0)
+            most = searcher.options.max_false_alarms
+            assert hit.confirmed == (hit.false_alarms is not None and hit.false_alarms <= most)
+        agreeing = [hit.transform is not None for hit in hits]
+        assert agreeing == sorted(agreeing, reverse=True)
 
 
 @each_scoring
@@ -79,7 +86,7 @@ def test_scores_fall_with_rank(
         scores = [hit.score for hit in hits]
         assert np.isfinite(scores).all()
         assert scores == sorted(scores, reverse=True)
-        confirmed = [hit.verified for hit in hits]
+        confirmed = [hit.confirmed for hit in hits]
         assert confirmed == sorted(confirmed, reverse=True)
 
 
@@ -95,9 +102,9 @@ def test_expansion_leaves_verified_hits_on_top(
             search(Searcher(index, SearchOptions(scoring=scoring, expand=expand)), image)
             for expand in (0, 30)
         )
-        count = sum(hit.verified for hit in off)
+        count = sum(hit.confirmed for hit in off)
         assert count >= 2
-        assert all(hit.verified for hit in on[:count])
+        assert all(hit.confirmed for hit in on[:count])
         assert same([replace(hit, score=0) for hit in on[:count]],
                     [replace(hit, score=0) for hit in off[:count]])  # fmt: skip
         # Above the best of the others, by the same steps.
@@ -114,11 +121,14 @@ def test_expansion_without_verified_hits_changes_nothing(
     index: Index, collection: Collection
 ) -> None:
     image = collection.root / collection.queries[0].name
-    none = [SearchOptions(rerank=0), SearchOptions(min_inliers=10_000)]
-    for options in none:
-        without = search(Searcher(index, replace(options, expand=0)), image)
-        assert not any(hit.verified for hit in without)
-        assert same(search(Searcher(index, options), image), without)
+    for options, factor in ((SearchOptions(rerank=0), 1.0), (SearchOptions(), 1e200)):
+        searchers = Searcher(index, replace(options, expand=0)), Searcher(index, options)
+        for searcher in searchers:
+            # Where chance gives everything, nothing that agrees is worth a look.
+            vars(searcher)["calibration"] = Calibration(factor)
+        without, expanded = (search(searcher, image) for searcher in searchers)
+        assert not any(hit.confirmed or hit.transform is not None for hit in without)
+        assert same(expanded, without)
 
 
 @pytest.mark.slow
@@ -161,7 +171,7 @@ def test_few_or_equal_features_rank_and_verify_nothing(
     )
     hits = searcher.search_features(few, region)
     assert len(hits) == len(index)
-    assert not any(hit.verified for hit in hits)
+    assert not any(hit.confirmed for hit in hits)
     scores = np.array([hit.score for hit in hits])
     assert np.isfinite(scores).all() and (np.diff(scores) <= 0).all()
     alone = Searcher(index, SearchOptions(scoring=scoring, rerank=0))

@@ -64,7 +64,9 @@ def planted(
     found[:right, 2] *= 2 ** rng.normal(0, 0.1, right)
     order = rng.permutation(right + wrong)
     weights = np.sort(rng.uniform(1, 8, right + wrong))[::-1].copy()
-    matches = Matches(query[order], found[order], weights)
+    shares = rng.uniform(1e-6, 1, right + wrong)
+    shares[:right] **= 2
+    matches = Matches(query[order], found[order], weights, shares[order])
     return matches, order < right
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from bovw.demo.scenes import Collection, View, transform_between
 from bovw.records import Doubles, Ints, WordQuery
 from bovw.search.searcher import Searcher
-from bovw.verification import Verified, verify_images
+from bovw.verification import LEAST, Verified, verify_images
 from tests.queries import described
 from tests.verification.planted import CORNERS, carried
 
@@ -47,4 +47,4 @@ def test_most_evidence_comes_first(searcher: Searcher, collection: Collection) -
     found = verifications(searcher, collection, collection.queries[1])
     evidence = [one.evidence.weight for one in found]
     assert evidence == sorted(evidence, reverse=True)
-    assert all(one.evidence.inliers == len(one.points) >= 4 for one in found)
+    assert all(one.evidence.inliers == len(one.points) >= LEAST for one in found)
