@@ -95,6 +95,6 @@ def _share(verified: int) -> float:
 
 def _harmonic(count: int) -> float:
     """Return 1 + 1/2 + ... + 1/count, to four digits."""
-    if count < 1:
-        return 0.0
+    if count < 20:
+        return float(sum(1 / rank for rank in range(1, count + 1)))
     return float(np.log(count) + np.euler_gamma + 1 / (2 * count) - 1 / (12 * count**2))
