@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from bovw.compute.jit import differing_bits
 from bovw.index.building import SegmentBuilder
@@ -11,7 +14,7 @@ from bovw.index.segment import Segment
 from bovw.options import SearchOptions
 from bovw.records import Box, Features, WordQuery, Words
 from bovw.verification.kernels import find_matches
-from bovw.verification.matches import tentative_matches
+from bovw.verification.matches import CORRELATION, SIGMA, chance_shares, tentative_matches
 from tests.verification.planted import HEIGHT, WIDTH
 
 
@@ -86,3 +89,66 @@ def test_matches_carry_their_geometry_and_the_best_come_first() -> None:
         own = segment.keypoints(np.flatnonzero(segment.images == image), int(image))
         assert {tuple(row) for row in matches.query} <= {tuple(row) for row in keypoints}
         assert {tuple(row) for row in matches.found} <= {tuple(row) for row in own}
+
+
+# Chance shares
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.5])
+def test_chance_shares_are_those_of_a_normal_law(bits: int, share: float) -> None:
+    """The variance is that of a sum of bits, each pair of which has the same correlation."""
+    limit = int(share * bits)
+    shares = chance_shares(bits, limit)
+    variance = bits / 4 + bits * (bits - 1) * CORRELATION / 4
+    law = stats.norm(bits / 2, np.sqrt(variance))
+    distances = np.arange(limit + 1)
+    expected = law.cdf(distances + 0.5) / law.cdf(limit + 0.5)
+    np.testing.assert_allclose(shares, expected, rtol=1e-9)
+    assert shares[-1] == 1 and shares[0] > 0
+    assert (np.diff(shares) > 0).all()
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+def test_chance_shares_are_those_of_correlated_bits(bits: int) -> None:
+    """Bits that differ or not are the signs of normal variables with a part in common."""
+    # The correlation of two signs is 2 / pi times the arc sine of that of the variables.
+    rng, shared = np.random.default_rng(bits), np.sin(np.pi / 2 * CORRELATION)
+    limit, distances = int(0.4 * bits), []
+    for _ in range(20):
+        own = rng.standard_normal((20_000, bits)) * np.sqrt(1 - shared)
+        common = rng.standard_normal((20_000, 1)) * np.sqrt(shared)
+        distances.append(np.count_nonzero(own + common > 0, axis=1))
+    drawn = np.concatenate(distances)
+    assert drawn.var() == pytest.approx(bits / 4 * (1 + (bits - 1) * CORRELATION), rel=0.02)
+    kept = drawn[drawn <= limit]
+    shares = chance_shares(bits, limit)
+    for distance in range(limit - bits // 10, limit + 1):
+        assert np.mean(kept <= distance) == pytest.approx(shares[distance], rel=0.15)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 51])
+def test_shares_are_given_to_matches_by_their_distance(limit: int) -> None:
+    rng = np.random.default_rng(4)
+    segment = random_segment(rng, images=3, words=4)
+    found = segment.words(np.arange(len(segment)))
+    # Some bits of each signature are turned over: none, one, two and so on.
+    flips = np.arange(len(segment)) % 60
+    low = np.array([(1 << int(n)) - 1 for n in flips], np.uint64)
+    query = replace(found, signatures=found.signatures ^ np.stack([low, low * 0], axis=1)[:, None])
+    keypoints = np.ones((len(segment), 4), np.float32)
+    keypoints[:, 0] = np.arange(len(segment))
+    options = SearchOptions(matching_distance=limit / 128)
+    asked = WordQuery(keypoints, query, Box(0, 0, WIDTH, HEIGHT))
+    weights = np.ones(4, np.float32)
+    shares = chance_shares(128, limit)
+    pairs = 0
+    for matches in tentative_matches(asked, segment, np.arange(3), weights, options):
+        assert ((matches.shares > 0) & (matches.shares <= 1)).all()
+        for x, share, weight in zip(matches.query[:, 0], matches.shares, matches.weights,
+                                    strict=True):  # fmt: skip
+            distance = int(np.searchsorted(shares, share))
+            assert shares[distance] == share
+            assert weight == pytest.approx(np.exp(-((distance / (SIGMA * 128)) ** 2)))
+            pairs += distance == flips[int(x)]
+    assert pairs >= np.count_nonzero(flips <= limit)
