@@ -106,7 +106,7 @@ export default {
   "overlay.query": "Query image",
   "why.title": "Why?",
   "why.probability": "Probability of a match",
-  "why.chance": "Chance gives as much in",
+  "why.chance": "As much by chance in",
   "why.inliers": "Matching points",
   "why.effective": "In different places",
   "why.needed": "Places needed for a match",

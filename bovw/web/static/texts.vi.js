@@ -98,7 +98,7 @@ export default {
   "overlay.query": "Ảnh cần tìm",
   "why.title": "Vì sao?",
   "why.probability": "Xác suất khớp",
-  "why.chance": "Ngẫu nhiên cũng đạt được như vậy trong",
+  "why.chance": "Ngẫu nhiên cũng đạt trong",
   "why.inliers": "Điểm khớp",
   "why.effective": "Ở các chỗ khác nhau",
   "why.needed": "Số chỗ cần có để khớp",

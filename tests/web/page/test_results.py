@@ -200,7 +200,6 @@ def test_a_match_is_explained(open_page: Open, collection: Collection, query: Pa
     assert re.fullmatch(r"\d+ of 23", figures["Rank before the geometric check"])
     assert int(figures["Places needed for a match"]) <= int(figures["In different places"])
     expect(dialog.locator(".pair")).to_have_count(inliers)
-    screenshot(page, "why")
     other = open_page(page.url.rpartition("/")[2])
     expect(other.locator(".reason")).to_have_text(dialog.locator(".reason").inner_text())
     dialog.get_by_role("button", name="Next").click()
@@ -226,7 +225,7 @@ def test_what_is_no_match_is_explained_too(open_page: Open, query: Path) -> None
     )
     # What agrees is drawn, although it proves nothing.
     expect(dialog.locator(".pair")).to_have_count(int(figures["Matching points"]))
-    screenshot(page, "no-match")
+    screenshot(page, "why")
     dialog.get_by_text("Why?").click()
     expect(page).not_to_have_url(re.compile("why="))
     expect(dialog.locator(".reason")).to_be_hidden()
