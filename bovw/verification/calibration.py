@@ -28,8 +28,8 @@ PRIOR_DECOYS = 20
 # Expected images of the same thing with an evidence between m and m + 1: LONELY of them, and
 # RELATED for every confirmed image beyond the first, because things that were found often are
 # likelier to be found once more.
-LONELY = 0.03
-RELATED = 0.65
+LONELY = 0.015
+RELATED = 0.2
 
 
 @dataclass(frozen=True)
