@@ -20,8 +20,14 @@ def find_problems(folder: Path) -> list[str]:
     Reads everything. Raises FormatError if there is no index, or its catalog cannot be read.
     """
     problems = [line for part in parts_of(folder) for line in _find_problems(part)]
-    if not problems and read_manifest(folder):
-        problems = [f"{folder / name} is damaged" for name in Index.open(folder).damaged_files()]
+    manifest = read_manifest(folder)
+    if problems or not manifest:
+        return problems
+    joined = manifest.get("joined", {}).get("files", {})
+    problems = [f"{folder / name} is damaged" for name in damaged_among(folder, joined)]
+    if not problems:
+        # The shards have to fit together, too.
+        Index.open(folder)
     return problems
 
 
