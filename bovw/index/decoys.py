@@ -21,11 +21,11 @@ class Decoys(Arrays):
 
     meanings: Doubles = stored(
         "float64", FREE, by="index",
-        holds="how much the best agreement of each decoy that had one would mean, descending",
+        holds="meaning of each decoy's best agreement, descending",
     )  # fmt: skip
     counts: Longs = stored(
         "int64", 3, by="index",
-        holds="decoys asked, images verified for each, images that the index had then",
+        holds="decoys asked, images verified for each, images there were",
     )  # fmt: skip
 
     @classmethod
