@@ -177,8 +177,8 @@ class Ranking:
 
 
 Certainty = Literal["sure", "likely", "look", "none"]
-# Probability from which a match needs no check by eye.
-SURE = 0.99
+# False alarms of a match that needs no check by eye.
+SURE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -214,14 +214,13 @@ class Hit:
     @property
     def certainty(self) -> Certainty:
         """How far the match can be trusted, in a word."""
-        return certainty(self.probability, self.confirmed, self.transform is not None)
+        return certainty(self.false_alarms, self.confirmed)
 
 
-def certainty(probability: float, confirmed: bool, agrees: bool = True) -> Certainty:
-    """Say in a word how far a match can be trusted.
-
-    agrees  whether geometry agrees, although it may not confirm anything
-    """
-    if confirmed:
-        return "sure" if probability >= SURE else "likely"
-    return "look" if agrees else "none"
+def certainty(false_alarms: float | None, confirmed: bool) -> Certainty:
+    """Say in a word how far a match can be trusted; without false alarms, geometry disagrees."""
+    if false_alarms is None:
+        return "none"
+    if not confirmed:
+        return "look"
+    return "sure" if false_alarms <= SURE else "likely"

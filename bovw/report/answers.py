@@ -18,9 +18,9 @@ from bovw.search import Searcher
 LARGE, SMALL = 640, 320
 HOW = (
     "A hit is a match when points in both images agree on where one lies in the other, and chance "
-    "does not explain that. A sure match is right 99 times in 100. Look at the others yourself: a "
-    "likely match may be wrong, and where it says look, chance does as well now and then. The box "
-    "shows where the query, or the selected part of it, lies in the hit."
+    "does not explain that. Chance gives a sure match in 1 of 10,000 queries. Look at the others "
+    "yourself: a likely match may be wrong, and where it says look, chance does as well now and "
+    "then. The box shows where the query, or the selected part of it, lies in the hit."
 )
 
 

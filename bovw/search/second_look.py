@@ -13,13 +13,12 @@ from bovw.features import describer_of
 from bovw.images import read_picture
 from bovw.index import Index
 from bovw.options import FeatureOptions
-from bovw.records import Features
+from bovw.records import SURE, Features
 from bovw.search.pair import tentative_matches
 from bovw.verification import LOOK, PAIR, Verified, examine
 
-# Images looked at again, and the false alarms below which no second look is needed.
+# Images looked at again.
 MOST = 5
-SURE = 1e-4
 
 
 def look_again(

@@ -30,7 +30,7 @@ class Judged:
     @property
     def certainty(self) -> Certainty:
         """How far the match can be trusted, in a word."""
-        return certainty(self.probability, self.confirmed)
+        return certainty(self.false_alarms, self.confirmed)
 
 
 def judge(

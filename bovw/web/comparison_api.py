@@ -69,7 +69,7 @@ def _explain(
         query=Asked.of(source, pair.features),
         hit=ImageRecord.of(pair.image, pair.searcher.index),
         reason=found.reason,
-        certainty=certainty(found.probability, found.confirmed, found.probability > 0),
+        certainty=certainty(found.false_alarms if found.probability else None, found.confirmed),
         probability=found.probability,
         false_alarms=found.false_alarms,
         confirmed=found.confirmed,

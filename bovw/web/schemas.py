@@ -13,7 +13,7 @@ from bovw.web.engine import Source, id_of, shown
 Corners = list[tuple[float, float]]
 Matrix = list[list[float]]
 HOW_SURE = (
-    f"sure: a match of a probability of {SURE} or more; likely: another match; look: geometry "
+    f"sure: a match with false alarms of {SURE} or less; likely: another match; look: geometry "
     "agrees, but not more than chance may; none: geometry does not agree."
 )
 PROBABILITY = "That the image shows what the query shows; comparable between searches."

@@ -237,21 +237,19 @@ def test_a_table_ends_with_whether_anything_is_found(hits: list[Hit], line: str)
 
 
 @pytest.mark.parametrize(
-    ("probability", "confirmed", "agrees", "word"),
+    ("false_alarms", "confirmed", "word"),
     [
-        (0.999, True, True, "sure"),
-        (0.99, True, True, "sure"),
-        (0.98, True, True, "likely"),
-        (0.999, False, True, "look"),
-        (0.0, False, True, "look"),
-        (0.0, False, False, "none"),
+        (0.0, True, "sure"),
+        (1e-4, True, "sure"),
+        (2e-4, True, "likely"),
+        (1e-6, False, "look"),
+        (0.9, False, "look"),
+        (None, False, "none"),
     ],
 )
-def test_certainty_is_a_word(probability: float, confirmed: bool, agrees: bool, word: str) -> None:
-    assert certainty(probability, confirmed, agrees) == word
-    transform = np.eye(3) if agrees else None
-    hit = Hit(1, "a", "/a", 1.0, probability, 0.1, confirmed, 3, transform)
-    assert hit.certainty == word
+def test_certainty_is_a_word(false_alarms: float | None, confirmed: bool, word: str) -> None:
+    assert certainty(false_alarms, confirmed) == word
+    assert Hit(1, "a", "/a", 1.0, 0.5, false_alarms, confirmed).certainty == word
 
 
 @pytest.mark.parametrize(
