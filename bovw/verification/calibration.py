@@ -55,13 +55,13 @@ class Calibration:
     def false_alarms(self, meaning: float, verified: int = VERIFIED) -> float:
         """Return how many agreements as good as this one a query without a match has on average.
 
-        verified  images that the query verifies
+        verified  images that the query verifies; one if it verifies none, since this is one
         """
-        return self.factor * _share(verified) * _usual(meaning)
+        return self.factor * _share(max(verified, 1)) * _usual(meaning)
 
     def meaning(self, false_alarms: float, verified: int = VERIFIED) -> float:
         """Return the meaning that has so many false alarms."""
-        usual = false_alarms / (self.factor * _share(verified))
+        usual = false_alarms / (self.factor * _share(max(verified, 1)))
         return float((START - np.log10(usual)) / FALL)
 
     def probability(self, false_alarms: float, others: int) -> float:

@@ -9,6 +9,7 @@ from bovw.demo.scenes import Collection
 from bovw.index import Index
 from bovw.options import SearchOptions
 from bovw.search import Searcher, describe_query
+from tests.queries import described
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,17 @@ def test_a_search_and_a_comparison_confirm_the_same(
                 assert hit.transform is not None
                 assert np.array_equal(hit.transform, one.found.transform)
     assert confirmed >= 9
+
+
+def test_without_verification_a_comparison_asks_for_as_much(
+    index: Index, collection: Collection
+) -> None:
+    """Chance is no smaller because a search verifies nothing."""
+    query = collection.root / collection.queries[0].name
+    searcher = Searcher(index, SearchOptions(rerank=0))
+    features, region = described(query, searcher.feature_options)
+    compared = searcher.compare(features, region, range(len(index)))
+    assert all(one.false_alarms > 0 for one in compared)
+    names = {index.names[one.found.image] for one in compared if one.confirmed}
+    assert names >= {view.name for view in collection.views_of(0)}
+    assert len(names) < len(index)
