@@ -38,6 +38,19 @@ class Region(click.ParamType["Box"]):
         return Box(x1, y1, x2, y2)
 
 
+class Number(click.FloatRange):
+    """A number in a range; what is not a number is outside of every range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number."""
+        number = float(super().convert(value, param, ctx))
+        if number != number:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
 def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     def apply(function: F) -> F:
         for decorator in reversed(decorators):
@@ -73,7 +86,7 @@ expand_option = click.option(
     help="Verified images to expand the query with, 0 for none.",
 )  # fmt: skip
 max_false_alarms_option = click.option(
-    "--max-false-alarms", type=click.FloatRange(0, 1, min_open=True), metavar="RATE",
+    "--max-false-alarms", type=Number(0, 1, min_open=True), metavar="RATE",
     default=SEARCH.max_false_alarms, show_default=True,
     help="Confirm a hit if a query without a match has at most this many as good.",
 )  # fmt: skip
@@ -105,7 +118,7 @@ feature_options = _options(
 ingest_options = _options(
     click.option("--batch", type=click.IntRange(min=1), default=INGEST.batch, show_default=True,
                  help="Images between commits; an interrupted run loses no more."),
-    click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), default=INGEST.limit,
+    click.option("--time-limit", type=Number(min=0, min_open=True), default=INGEST.limit,
                  show_default=True, help="Seconds for one image; a slower one is skipped."),
     click.option("--retry", is_flag=True,
                  help="Try skipped images again, even if they have not changed."),
