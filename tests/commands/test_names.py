@@ -61,9 +61,10 @@ def test_paths_names(odd: Path, image: Path) -> None:
 
 def test_table_names(odd: Path, image: Path) -> None:
     head, columns, *rows = os.fsdecode(query_odd(odd, image, "table")).split("\n")
-    assert (head, columns.split()) == (str(image), ["rank", "score", "inliers", "name"])
-    assert rows.pop() == ""
-    shown = {row[26:] for row in rows}
+    titles = ["rank", "match", "probability", "false", "alarms", "inliers", "name"]
+    assert (head, columns.split()) == (str(image), titles)
+    assert rows.pop() == "" and "found: " in rows.pop()
+    shown = {row[columns.index("name") :] for row in rows}
     shown = {json.loads(name) if name.startswith('"') else name for name in shown}
     assert shown == names_of(odd)
 

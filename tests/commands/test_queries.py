@@ -66,7 +66,7 @@ def test_only_confirmed_hits_where_asked(built: Path, image: Path) -> None:
         json.loads(run(*arguments, *more).stdout)[0]["hits"] for more in ([], ["--verified"])
     )
     assert 0 < len(confirmed) < len(everything)
-    assert confirmed == [hit for hit in everything if hit["inliers"]]
+    assert confirmed == [hit for hit in everything if hit["confirmed"]]
 
 
 def test_a_region_is_cut_to_the_image(built: Path, image: Path) -> None:
