@@ -46,7 +46,10 @@ class Calibration:
     @classmethod
     def of(cls, meanings: Doubles, decoys: int, verified: int) -> Calibration:
         """Calibrate with the best agreement of each decoy that had one, among `verified` images."""
-        found = np.count_nonzero(meanings >= COUNTED)
+        # Only the best agreement of each is known. A share of decoys with at least one, s, has
+        # -ln(1 - s) agreements a decoy, if these come by chance; one more decoy had none.
+        most = decoys + 1
+        found = -most * np.log1p(-np.count_nonzero(meanings >= COUNTED) / most)
         expected = decoys * _share(verified) * _usual(COUNTED)
         prior = PRIOR_DECOYS * _usual(COUNTED)
         factor = (found + prior) / (expected + prior)
