@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 from trust.asking import Asked, Kept
 
-# What the pooled hits are sorted by.
-SCORES: dict[str, Callable[[Kept], float]] = {
-    "score": lambda hit: hit.score,
-    "inliers": lambda hit: float(hit.inliers),
-    "false alarms": lambda hit: -1e9 if hit.false_alarms is None else -hit.false_alarms,
-    "probability": lambda hit: hit.probability,
+Key = tuple[float, ...]
+# What the pooled hits are sorted by, greatest first.
+SCORES: dict[str, Callable[[Kept], Key]] = {
+    "score": lambda hit: (hit.score,),
+    "inliers": lambda hit: (float(hit.inliers),),
+    "false alarms": lambda hit: (-1e9 if hit.false_alarms is None else -hit.false_alarms,),
+    "probability": lambda hit: (hit.probability,),
+    "probability, then score": lambda hit: (hit.probability, hit.score),
 }
 
 
@@ -24,16 +26,14 @@ def measure_pooled(asked: Sequence[Asked]) -> dict[str, dict[str, float]]:
     return {name: _measure(asked, score, total) for name, score in SCORES.items()}
 
 
-def _measure(
-    asked: Sequence[Asked], score: Callable[[Kept], float], total: int
-) -> dict[str, float]:
+def _measure(asked: Sequence[Asked], score: Callable[[Kept], Key], total: int) -> dict[str, float]:
     pooled = sorted(
-        ((score(hit), hit.name in one.query.right) for one in asked for hit in one.hits),
-        key=lambda pair: (-pair[0], pair[1]),
+        ((score(hit), hit.name not in one.query.right) for one in asked for hit in one.hits),
+        reverse=True,
     )
     found, area, recall = 0, 0.0, 0.0
-    for rank, (_, right) in enumerate(pooled, 1):
-        if right:
+    for rank, (_, wrong) in enumerate(pooled, 1):
+        if not wrong:
             found += 1
             area += found / rank / total
             if found / rank >= 0.9:
