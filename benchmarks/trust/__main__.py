@@ -193,7 +193,7 @@ def main() -> None:
             if not arguments.only or part in arguments.only:
                 results[part] = measure(bench)
                 print(part, json.dumps(results[part], indent=1), flush=True)
-    write_result(arguments.name, results)
+                write_result(arguments.name, results)
 
 
 def parse() -> argparse.Namespace:

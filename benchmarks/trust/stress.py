@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from bovw.records import Bytes
 
@@ -33,17 +32,15 @@ def write(folder: Path, kind: str, seeds: range) -> list[Path]:
     return paths
 
 
-Canvas = npt.NDArray[np.float64]
-
-
-def _texture(rng: np.random.Generator) -> Canvas:
-    """Return soft clouds, different in every picture: float64 [h, w]."""
+def _texture(rng: np.random.Generator) -> Bytes:
+    """Return soft clouds, different in every picture: uint8 [h, w]."""
     coarse = rng.normal(150, 45, (12, 16))
-    clouds: Canvas = cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
-    return clouds
+    clouds = cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+    soft: Bytes = np.clip(clouds, 0, 255).astype(np.uint8)
+    return soft
 
 
-def _text(paper: Canvas, rng: np.random.Generator) -> None:
+def _text(paper: Bytes, rng: np.random.Generator) -> None:
     paper[:] = 235
     for y in range(50, SIZE[0] - 20, 30):
         words = ("".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(12))
@@ -52,7 +49,7 @@ def _text(paper: Canvas, rng: np.random.Generator) -> None:
         )
 
 
-def _logos(paper: Canvas, rng: np.random.Generator) -> None:
+def _logos(paper: Bytes, rng: np.random.Generator) -> None:
     """Draw one and the same badge somewhere: a true match of that badge."""
     x, y = int(rng.integers(80, SIZE[1] - 80)), int(rng.integers(80, SIZE[0] - 80))
     cv2.circle(paper, (x, y), 48, 20.0, -1, cv2.LINE_AA)
@@ -63,7 +60,7 @@ def _logos(paper: Canvas, rng: np.random.Generator) -> None:
         cv2.line(paper, a, b, float(rng.integers(0, 255)), int(rng.integers(1, 6)), cv2.LINE_AA)
 
 
-def _borders(paper: Canvas, rng: np.random.Generator) -> None:
+def _borders(paper: Bytes, rng: np.random.Generator) -> None:
     """Draw a scan's border with a beaded frame around blotches of its own."""
     for _ in range(60):
         x, y = rng.integers(80, 700, 2).tolist()
@@ -77,7 +74,7 @@ def _borders(paper: Canvas, rng: np.random.Generator) -> None:
             cv2.circle(paper, (x, y), 4, 120.0, -1, cv2.LINE_AA)
 
 
-def _windows(paper: Canvas, rng: np.random.Generator) -> None:
+def _windows(paper: Bytes, rng: np.random.Generator) -> None:
     """Draw a facade: a grid of equal windows, of its own sizes and shades."""
     across, down = rng.integers(40, 90, 2).tolist()
     wide, high = int(across * rng.uniform(0.4, 0.7)), int(down * rng.uniform(0.4, 0.7))
@@ -90,7 +87,7 @@ def _windows(paper: Canvas, rng: np.random.Generator) -> None:
             cv2.line(paper, (x, y + high // 3), (x + wide, y + high // 3), 230.0, 1)
 
 
-KINDS: dict[str, Callable[[Canvas, np.random.Generator], None]] = {
+KINDS: dict[str, Callable[[Bytes, np.random.Generator], None]] = {
     "text": _text,
     "logos": _logos,
     "borders": _borders,
