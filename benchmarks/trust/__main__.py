@@ -50,7 +50,7 @@ from trust.shuffled import measure_shuffled
 from trust.stress import KINDS, write
 
 # Drawn pictures of each kind that are indexed, and that are asked.
-INDEXED, ASKED = 60, 40
+INDEXED, ASKED = 25, 20
 # Every so many images of no truth, one is asked.
 EVERY = 3
 

@@ -81,7 +81,6 @@ def query(
         second_look=second_look,
     )
     searcher = Searcher(Index.open(index), options)
-    say(quiet or searcher.index.decoys is not None, UNCALIBRATED)
     skips = Skips()
     answers: list[Answer] = []
     pages: list[_Asked] = []
@@ -95,6 +94,7 @@ def query(
     click.echo(WRITERS[format](answers), nl=False)
     if not answers:
         raise BovwError("none of these images can be used as a query")
+    say(quiet or searcher.index.decoys is not None, UNCALIBRATED)
     if html:
         _write_page(html, searcher, pages)
     skips.leave()

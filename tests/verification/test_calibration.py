@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bovw.records import Doubles
 from bovw.verification import PAIR, Calibration
-from bovw.verification.calibration import COUNTED, FALL, START, VERIFIED
+from bovw.verification.calibration import COUNTED, FALL, LONELY, RELATED, START, VERIFIED
 
 factors = st.floats(1e-3, 1e3)
 images = st.integers(1, 1_000_000)
@@ -118,7 +118,7 @@ def test_the_probability_is_the_share_of_true_ones(others: int) -> None:
     below, above = meaning - width / 2, meaning + width / 2
     chance = calibration.false_alarms(below) - calibration.false_alarms(above)
     # As docstrings have it: so many true ones for a meaning between m and m + 1.
-    same = (0.03 + 0.65 * max(others - 1, 0)) * width
+    same = (LONELY + RELATED * max(others - 1, 0)) * width
     queries = 400_000
     wrong, right = rng.poisson(chance, queries).sum(), rng.poisson(same, queries).sum()
     expected = calibration.probability(calibration.false_alarms(meaning), others)
