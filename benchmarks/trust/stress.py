@@ -42,10 +42,10 @@ def _texture(rng: np.random.Generator) -> Bytes:
 
 def _text(paper: Bytes, rng: np.random.Generator) -> None:
     paper[:] = 235
-    for y in range(50, SIZE[0] - 20, 30):
-        words = ("".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(12))
+    for y in range(70, SIZE[0] - 20, 60):
+        words = ("".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(7))
         cv2.putText(
-            paper, " ".join(words), (30, y), cv2.FONT_HERSHEY_COMPLEX, 0.7, 30, 1, cv2.LINE_AA
+            paper, " ".join(words), (30, y), cv2.FONT_HERSHEY_COMPLEX, 1.3, 30, 2, cv2.LINE_AA
         )
 
 
@@ -76,7 +76,7 @@ def _borders(paper: Bytes, rng: np.random.Generator) -> None:
 
 def _windows(paper: Bytes, rng: np.random.Generator) -> None:
     """Draw a facade: a grid of equal windows, of its own sizes and shades."""
-    across, down = rng.integers(40, 90, 2).tolist()
+    across, down = rng.integers(110, 190, 2).tolist()
     wide, high = int(across * rng.uniform(0.4, 0.7)), int(down * rng.uniform(0.4, 0.7))
     shade = float(rng.integers(20, 90))
     for y in range(30, SIZE[0] - down, down):
