@@ -15,10 +15,11 @@ from bovw.index import Index
 from bovw.options import FeatureOptions
 from bovw.records import SURE, Features
 from bovw.search.pair import tentative_matches
-from bovw.verification import LOOK, PAIR, Verified, examine
+from bovw.verification import PAIR, Verified, examine
 
-# Images looked at again.
+# Images looked at again, and the most false alarms of one.
 MOST = 5
+DOUBTFUL = 1.0
 
 
 def look_again(
@@ -37,7 +38,7 @@ def look_again(
     image that does not agree this time, or that cannot be read, keeps its own.
     """
     seen = list(alarms)
-    doubtful = [place for place, alarm in enumerate(alarms) if SURE < alarm <= LOOK]
+    doubtful = [place for place, alarm in enumerate(alarms) if SURE < alarm <= DOUBTFUL]
     for place in sorted(doubtful, key=lambda place: alarms[place])[:MOST]:
         try:
             picture = read_picture(index.path(verified[place].image), options.max_size)

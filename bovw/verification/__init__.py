@@ -6,7 +6,6 @@ from bovw.verification.evidence import LEAST as LEAST
 from bovw.verification.evidence import THICKNESS as THICKNESS
 from bovw.verification.evidence import Evidence as Evidence
 from bovw.verification.evidence import needed_inliers as needed_inliers
-from bovw.verification.judgement import LOOK as LOOK
 from bovw.verification.judgement import Judged as Judged
 from bovw.verification.judgement import judge as judge
 from bovw.verification.judgement import judge_alarms as judge_alarms
