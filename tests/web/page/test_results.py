@@ -338,6 +338,8 @@ def test_two_runs_are_compared(open_page: Open, collection: Collection) -> None:
     page.locator("#runs-title").evaluate("(title) => title.scrollIntoView()")
     screenshot(page, "evaluation")
     page.get_by_role("button", name="Query", exact=True).click()
+    by_query = page.get_by_role("columnheader", name="Query")
+    expect(by_query).to_have_attribute("aria-sort", "ascending")
     ids = [text.strip() for text in queries.locator("th").all_inner_texts()]
     assert ids == sorted(ids)
     other = open_page(page.url.rpartition("/")[2])
