@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bovw.index.decoys import Decoys
+from bovw.index.graph import Graph
 from bovw.index.joined import join_shards
 from bovw.index.lock import WriterLock
 from bovw.index.manifest import parts_of, read_manifest
@@ -24,6 +26,23 @@ def joining(folder: Path) -> Iterator[None]:
     with WriterLock(folder):
         yield
         join_shards(folder)
+
+
+def commit_shared(
+    folder: Path,
+    writers: Sequence[IndexWriter],
+    graph: Graph | None = None,
+    decoys: Decoys | None = None,
+) -> None:
+    """Commit a graph or what decoys found to an index opened by `edit_index`; shards share it."""
+    if read_manifest(folder):
+        join_shards(folder, graph, decoys)
+        return
+    if graph:
+        writers[0].put_graph(graph)
+    if decoys:
+        writers[0].put_decoys(decoys)
+    writers[0].commit()
 
 
 @contextmanager

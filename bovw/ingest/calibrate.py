@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from bovw.compute.processes import map_processes
 from bovw.errors import ImageError, QueryError
 from bovw.features import describer_of
 from bovw.images import read_picture
-from bovw.index import Decoys, Index, edit_index, join_shards, postings_of, read_manifest
+from bovw.index import Decoys, Index, commit_shared, edit_index, postings_of
+from bovw.ingest.opened import opened
 from bovw.ingest.run import Run
 from bovw.options import FeatureOptions
 from bovw.records import Box, Features, WordQuery
@@ -61,11 +62,7 @@ def calibrate_index(folder: Path, run: Run = Run()) -> Decoys:
         meanings = [one.best for one in found if one.best is not None]
         verified = round(sum(one.verified for one in found) / max(len(found), 1))
         decoys = Decoys.of(meanings, len(found), verified, len(live))
-        if read_manifest(folder):
-            join_shards(folder, decoys=decoys)
-        else:
-            writers[0].put_decoys(decoys)
-            writers[0].commit()
+        commit_shared(folder, writers, decoys=decoys)
     return decoys
 
 
@@ -77,7 +74,7 @@ def is_outgrown(index: Index) -> bool:
 def _ask(folder: Path, digest: str, image: int) -> Asked | ImageError | QueryError:
     """Ask an index for the mirror image of one of its images."""
     cv2.setNumThreads(1)
-    searcher = _searcher(folder, digest)
+    searcher = opened(folder, digest)
     try:
         features = _describe_mirrored(searcher.index.path(image), searcher.feature_options)
         query = searcher.word_query(features, Box(0, 0, features.width, features.height))
@@ -120,9 +117,3 @@ def _relatives(searcher: Searcher, image: int) -> list[int]:
     last = np.flatnonzero(np.isin(candidates, matching)).max(initial=-1)
     related: list[int] = candidates[: last + 1].tolist()
     return related
-
-
-@lru_cache(maxsize=1)
-def _searcher(folder: Path, digest: str) -> Searcher:
-    """Open an index once per process, and once more after it has changed."""
-    return Searcher(Index.open(folder))

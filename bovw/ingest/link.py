@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,10 +15,11 @@ from bovw.compute.processes import map_processes
 from bovw.errors import ImageError
 from bovw.features import describer_of
 from bovw.images import read_picture
-from bovw.index import Graph, Index, edit_index, join_shards, read_manifest, shard_of
+from bovw.index import Graph, Index, commit_shared, edit_index, shard_of
+from bovw.ingest.opened import opened
 from bovw.ingest.run import Run
 from bovw.records import Box, Features, WordQuery, Words
-from bovw.search import LocalQuestion, Searcher
+from bovw.search import LocalQuestion
 from bovw.verification import Verified, judge
 
 
@@ -68,11 +69,7 @@ def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Grap
         for writer in writers:
             writer.commit()
         graph = _graph_of(found, Index.open(folder).names)
-        if read_manifest(folder):
-            join_shards(folder, graph)
-        else:
-            writers[0].put_graph(graph)
-            writers[0].commit()
+        commit_shared(folder, writers, graph=graph)
     return graph
 
 
@@ -85,7 +82,7 @@ def _graph_of(found: dict[str, list[tuple[str, float]]], names: Sequence[str]) -
 def _compare(folder: Path, digest: str, keep: int | None, image: int) -> Compared | ImageError:
     """Find the confirmed neighbours of an indexed image."""
     cv2.setNumThreads(1)
-    searcher = _searcher(folder, digest)
+    searcher = opened(folder, digest)
     index, options = searcher.index, searcher.feature_options
     try:
         picture = read_picture(index.path(image), options.max_size)
@@ -127,9 +124,3 @@ def choose_features(
         inliers += [tuple(place) in places for place in features.keypoints[:, :2].tolist()]
     best = order[np.argsort(-inliers[order], kind="stable")]
     return np.sort(best[:keep])
-
-
-@lru_cache(maxsize=1)
-def _searcher(folder: Path, digest: str) -> Searcher:
-    """Open an index once per process, and once more after it has changed."""
-    return Searcher(Index.open(folder))

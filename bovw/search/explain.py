@@ -78,7 +78,7 @@ def explain(searcher: Searcher, features: Features, region: Box, image: int) -> 
     one = examine(matches, (query.side, side), among)
     calibration, most = searcher.calibration, searcher.options.max_false_alarms
     needed = needed_inliers(one.evidence, calibration.meaning(most, tried), among)
-    judged = searcher.compare(features, region, [image])
+    judged = searcher.judge_among(query, ranking, features, [image])
     alarms = calibration.false_alarms(one.evidence.meaning, tried) if one.agrees else None
     fate = Fate(
         rank, tried, one, needed, bool(judged and judged[0].confirmed and rank <= tried), alarms

@@ -149,6 +149,12 @@ class Searcher:
         """
         query = self.word_query(features, region)
         ranking = LocalQuestion(self.index, query, self.options).rank(self.options.rerank)
+        return self.judge_among(query, ranking, features, images)
+
+    def judge_among(
+        self, query: WordQuery, ranking: Ranking, features: Features, images: Sequence[int]
+    ) -> list[Judged]:
+        """Judge images as `compare` does, for a query whose words and ranking are known."""
         tried = ranking.images[: self.options.rerank].tolist()
         numbers = np.array([*tried, *(set(images) - set(tried))], np.int32)
         ranks = np.minimum(np.arange(1, len(numbers) + 1), len(tried) + 1).tolist()

@@ -14,8 +14,8 @@ from bovw.images import read_picture
 from bovw.index import Index
 from bovw.options import FeatureOptions
 from bovw.records import SURE, Features
-from bovw.search.pair import tentative_matches
-from bovw.verification import PAIR, Verified, examine
+from bovw.search.pair import match_pair
+from bovw.verification import Verified
 
 # Images looked at again, and the most false alarms of one.
 MOST = 5
@@ -45,12 +45,6 @@ def look_again(
         except ImageError:
             continue
         found = describer_of(options).describe(picture)
-        seen[place] *= _chance(query, found)
+        if agreement := match_pair(query, found):
+            seen[place] *= min(1.0, agreement.false_alarms)
     return seen
-
-
-def _chance(query: Features, found: Features) -> float:
-    """Return the share of pairs of different things that agree as well as these pictures."""
-    matches = tentative_matches(query, found)
-    one = examine(matches, (max(query.width, query.height), max(found.width, found.height)))
-    return min(1.0, PAIR.false_alarms(one.evidence.meaning, 1)) if one.agrees else 1.0

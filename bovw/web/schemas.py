@@ -104,16 +104,21 @@ class Asked(BaseModel):
         )
 
 
-class FoundImage(BaseModel):
+class Believable(BaseModel):
+    """How far a hit can be believed."""
+
+    certainty: Certainty = Field(description=HOW_SURE)
+    probability: float = Field(description=PROBABILITY)
+    false_alarms: float | None = Field(description=FALSE_ALARMS)
+
+
+class FoundImage(Believable):
     """One image found."""
 
     rank: int
     id: str
     name: str
     score: float = Field(description="What it is ranked by; comparable within one answer only.")
-    certainty: Certainty = Field(description=HOW_SURE)
-    probability: float = Field(description=PROBABILITY)
-    false_alarms: float | None = Field(description=FALSE_ALARMS)
     inliers: int = Field(description="Matches that agree with the transform, one to one.")
     width: int
     height: int
@@ -189,14 +194,11 @@ class ImagePage(BaseModel):
     images: list[ImageRecord]
 
 
-class Compared(BaseModel):
+class Compared(Believable):
     """A picture compared with an indexed image."""
 
     query: Asked
     hit: ImageRecord
-    certainty: Certainty = Field(description=HOW_SURE)
-    probability: float = Field(description=PROBABILITY)
-    false_alarms: float | None = Field(description=FALSE_ALARMS)
     inliers: int
     transform: Matrix | None
     box: Corners | None
@@ -205,15 +207,12 @@ class Compared(BaseModel):
     )
 
 
-class Explained(BaseModel):
+class Explained(Believable):
     """Why a picture finds an indexed image, or does not."""
 
     query: Asked
     hit: ImageRecord
     reason: str = Field(description="All this in a sentence.")
-    certainty: Certainty = Field(description=HOW_SURE)
-    probability: float = Field(description=PROBABILITY)
-    false_alarms: float | None = Field(description=FALSE_ALARMS)
     confirmed: bool = Field(description="Whether it is a match.")
     images: int = Field(description="In the index.")
     rank: int = Field(description="Before verification, from 1.")
