@@ -30,7 +30,7 @@ import numpy as np
 from machine import write_result
 
 from bovw.index import Index, IndexWriter
-from bovw.index.catalog import ImageRow
+from bovw.index.rows import ImageRow
 from bovw.index.segment import Segment, postings_of
 from bovw.records import Features, Words
 from bovw.vocab import Vocabulary

@@ -21,7 +21,7 @@ from bovw.features import describer_of
 from bovw.images.decode import read_picture
 from bovw.images.find import size_and_time
 from bovw.index import Index, IndexWriter
-from bovw.index.catalog import ImageRow
+from bovw.index.rows import ImageRow
 from bovw.records import Box, Features, Words
 from bovw.search.searcher import Searcher
 from bovw.vocab import Vocabulary

@@ -23,12 +23,14 @@ def check(index: Path, repair: bool, quiet: bool) -> None:
 
     Example: bovw check --index bovw-index
     """
-    from bovw.index.integrity import find_leftovers, find_problems
+    from bovw.index.integrity import find_leftovers, find_problems, find_strangers
     from bovw.ingest.repair import repair_index
 
     problems = find_problems(index)
     for problem in problems:
         click.echo(problem)
+    for path in find_strangers(index):
+        say(quiet, f"{path} was not written by bovw, so it stays")
     leftovers = find_leftovers(index)
     for path in leftovers:
         say(quiet, f"{path} is left from an interrupted run; the next change removes it")

@@ -45,7 +45,7 @@ def build_vocab(
     from bovw.images.find import find_images
     from bovw.ingest.run import Run
     from bovw.ingest.training import build_vocabulary, training_bytes
-    from bovw.vocab.vocabulary import check_target
+    from bovw.vocab.manifest import check_target
 
     check_target(out)
     skips = Skips()

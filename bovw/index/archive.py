@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bovw.compute.files import aside, open_regular, sync_folder
 from bovw.errors import BovwError, FormatError, NewerFormatError, UsageError
-from bovw.index.arrays import sync_folder
 from bovw.index.catalog import FILE, Catalog, no_index
 from bovw.index.checksums import damaged_among, files_of, vocabulary_files
-from bovw.index.components import NUMBERED
 from bovw.index.index import Index
+from bovw.index.integrity import find_problems
+from bovw.index.layout import SHARD_NAME
 from bovw.index.lock import WriterLock
 from bovw.index.manifest import MANIFEST, is_index, parts_of, read_manifest
 
-# Members that an archive may have. None leads out of the folder it is unpacked to.
-_MEMBER = re.compile(
-    rf"shards\.json|([\w-]+/)?(catalog\.sqlite|({'|'.join(NUMBERED)})/\d+/\w+\.npy|"
-    r"vocabulary-[0-9a-f]+/\w[\w.]*)",
-    re.ASCII,
-)
+# The member that names the others: of an index, or of one of its shards.
+_CATALOG = re.compile(rf"({SHARD_NAME}/)?{re.escape(FILE)}", re.ASCII)
 # One date for all, the earliest of a zip: the same index makes the same archive.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -42,12 +38,12 @@ def export_index(folder: Path, file: Path) -> None:
         raise UsageError(f"{file} exists and is not an index archive: give another name")
     if not is_index(folder):
         raise no_index(folder)
-    with _locked(folder), _aside(file, "write") as aside:
+    with _locked(folder), _beside(file, "write") as beside:
         expected, catalogs = _listed(folder), _catalogs(folder)
         damaged = damaged_among(folder, expected)
         if damaged:
             raise FormatError(f"{folder / damaged[0]} is damaged: see `bovw check` on the index")
-        with aside.open("xb") as target:
+        with beside.open("xb") as target:
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
                 for name in sorted([*catalogs, *expected]):
                     member = zipfile.ZipInfo(name, _DATE)
@@ -56,7 +52,7 @@ def export_index(folder: Path, file: Path) -> None:
                         shutil.copyfileobj(source, copy)
             target.flush()
             os.fsync(target.fileno())
-        aside.replace(file)
+        beside.replace(file)
 
 
 def import_index(file: Path, folder: Path) -> Index:
@@ -71,53 +67,39 @@ def import_index(file: Path, folder: Path) -> Index:
         raise UsageError(f"{folder} already exists: give another folder to unpack to")
     if not file.is_file():
         raise FormatError(f"there is no archive {file}: give a file that `bovw export` wrote")
-    with _aside(folder, f"unpack {file} to") as aside:
-        aside.mkdir(parents=True)
+    with _beside(folder, f"unpack {file} to") as beside:
+        beside.mkdir(parents=True)
         try:
-            _unpack(file, aside)
-            _check_unpacked(aside)
+            _unpack(file, beside)
+            _check_unpacked(beside)
         except NewerFormatError as error:
-            raise NewerFormatError(str(error).replace(str(aside), str(file))) from error
+            raise NewerFormatError(str(error).replace(str(beside), str(file))) from error
         except OSError:
             raise
         except Exception as error:  # a forged or damaged archive can fail in any way
-            reason = " ".join(str(error).replace(str(aside), "it").split())
+            reason = " ".join(str(error).replace(str(beside), "it").split())
             raise FormatError(
                 f"{file} is not a complete index archive ({reason}): copy it again"
             ) from error
-        for inner in sorted(path for path in aside.rglob("*") if path.is_dir()):
+        for inner in sorted(path for path in beside.rglob("*") if path.is_dir()):
             sync_folder(inner)
-        sync_folder(aside)
+        sync_folder(beside)
         if folder.exists():
             folder.rmdir()
-        aside.rename(folder)
+        beside.rename(folder)
     return Index.open(folder)
 
 
 @contextmanager
-def _aside(path: Path, doing: str) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; remove leftovers of such names."""
-    pattern = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{32}")
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+def _beside(path: Path, doing: str) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; a failing disk becomes a BovwError."""
     try:
-        for entry in path.parent.glob(".*"):
-            if pattern.fullmatch(entry.name):
-                _remove(entry)
-        yield aside
-        sync_folder(path.parent)
+        with aside(path) as name:
+            yield name
     except OSError as error:
         raise BovwError(
             f"cannot {doing} {path} ({error}): check the disk and permissions"
         ) from error
-    finally:
-        _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _is_archive(file: Path) -> bool:
@@ -147,7 +129,8 @@ def _catalogs(folder: Path) -> list[str]:
 def _listed(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file that an index's catalogs name, by its path.
 
-    Raises FormatError if a catalog is damaged.
+    The caller has locked the index, or it is nobody else's: a killed commit is dropped. Raises
+    FormatError if a catalog is damaged.
     """
     manifest = read_manifest(folder)
     own: dict[str, str] = manifest.get("joined", {}).get("files", {})
@@ -161,7 +144,7 @@ def _listed(folder: Path) -> dict[str, str]:
 
 
 def _listed_part(folder: Path) -> dict[str, str]:
-    catalog = Catalog(folder)
+    catalog = Catalog(folder, writer=True)
     try:
         problems = catalog.problems()
         if problems:
@@ -172,34 +155,47 @@ def _listed_part(folder: Path) -> dict[str, str]:
 
 
 def _unpack(file: Path, folder: Path) -> None:
-    """Write and flush every member; raises ValueError or others if one is not as exported."""
-    size = file.stat().st_size
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        # Members are not compressed, so they cannot be larger than the file.
-        if sum(member.file_size for member in members) > size:
-            raise ValueError("it is shorter than its members")
-        # Names that differ in case only are one file on some systems.
-        if len({member.orig_filename.lower() for member in members}) < len(members):
-            raise ValueError("it has a member twice")
-        for member in members:
-            inside = 0 <= member.header_offset <= size - member.file_size
-            if not (_MEMBER.fullmatch(member.orig_filename) and inside) or member.compress_type:
-                raise ValueError(f"{member.orig_filename[:60]!a} does not belong to it")
-            path = folder / member.orig_filename
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, path.open("xb") as target:
-                shutil.copyfileobj(source, target)
-                target.flush()
-                os.fsync(target.fileno())
+    """Write and flush every member; raises ValueError or others if one is not as exported.
+
+    The catalogs come first. They name the other members, so that nothing else is written.
+    """
+    with open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
+        listed = archive.infolist()
+        members = {member.orig_filename: member for member in listed}
+        _check_members(listed, file.stat().st_size)
+        catalogs = [name for name in members if name == MANIFEST or _CATALOG.fullmatch(name)]
+        for name in catalogs:
+            _extract(archive, members[name], folder)
+        expected = {*_catalogs(folder), *_listed(folder)}
+        for name in sorted(expected ^ members.keys()):
+            raise ValueError(f"{name[:60]!a} is missing or does not belong to it")
+        for name in sorted(expected.difference(catalogs)):
+            _extract(archive, members[name], folder)
+
+
+def _check_members(members: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Raise ValueError unless the members lie in a file of this size as they are, each once."""
+    # Names that differ in case only are one file on some systems.
+    if len({member.orig_filename.lower() for member in members}) < len(members):
+        raise ValueError("it has a member twice")
+    # Members are not compressed, so they cannot be larger than the file.
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("it is shorter than its members")
+    for member in members:
+        if member.compress_type or not 0 <= member.header_offset <= size - member.file_size:
+            raise ValueError(f"{member.orig_filename[:60]!a} does not belong to it")
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    path = folder / member.orig_filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, path.open("xb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())
 
 
 def _check_unpacked(folder: Path) -> None:
-    """Raise FormatError unless a folder holds exactly one complete index."""
-    expected = _listed(folder)
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(found ^ {*_catalogs(folder), *expected}):
-        raise FormatError(f"{name} is missing or does not belong to it")
-    for name in damaged_among(folder, expected):
-        raise FormatError(f"{name} differs from its checksum")
-    Index.open(folder).images()
+    """Raise FormatError unless a folder holds one index without a problem."""
+    for problem in find_problems(folder):
+        raise FormatError(problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from bovw.compute.files import file_sha256
+from bovw.compute.files import map_array, save_array, sync_folder, unreadable
 from bovw.errors import damaged_file
 
 # A length of the array's own.
@@ -75,12 +75,20 @@ class Arrays:
         return cls(**{name: load_array(folder, name, one) for name, one in cls.declared().items()})
 
     def save(self, folder: Path) -> dict[str, str]:
-        """Write and flush the files into a new folder; return their SHA-256 by name."""
-        folder.mkdir(parents=True)
-        files = {
-            f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
-            for name in self.declared()
-        }
+        """Write and flush the files into a new folder; return their SHA-256 by name.
+
+        Leaves no folder if it fails: a full disk would be full of them.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        try:
+            files = {
+                f"{name}.npy": save_array(folder / f"{name}.npy", getattr(self, name))
+                for name in self.declared()
+            }
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         sync_folder(folder)
         sync_folder(folder.parent)
         return files
@@ -95,35 +103,17 @@ class Arrays:
 
 
 def load_array(folder: Path, name: str, declared: Declared) -> npt.NDArray[Any]:
-    """Map `name`.npy read-only; raises FormatError if it is missing or not as declared."""
+    """Map `name`.npy read-only.
+
+    Raises FormatError if it is missing or not as declared, BovwError if it cannot be read.
+    """
     path = folder / f"{name}.npy"
     try:
-        # A plain view: kernels are compiled for arrays, not for np.memmap.
-        array = np.asarray(np.load(path, mmap_mode="r"))
-    except Exception as error:  # a damaged header is parsed as Python, and can fail in any way
+        array = map_array(path, declared.dtype, len(declared.shape))
+        if not array.flags.c_contiguous:
+            raise ValueError("its rows are not one after the other")
+        return array
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
         raise damaged_file(path, str(error)) from error
-    dtype = np.dtype(declared.dtype).newbyteorder("<")
-    fits = array.dtype == dtype and array.ndim == len(declared.shape)
-    if not fits or not array.flags.c_contiguous:
-        raise damaged_file(path, f"it holds {array.dtype} of {array.ndim} dimensions")
-    return array
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of files to the disk, if the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def save_array(path: Path, array: npt.NDArray[Any]) -> str:
-    """Write a little-endian .npy file, flush it to the disk, and return its SHA-256."""
-    with path.open("xb") as file:
-        np.save(file, np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)))
-        file.flush()
-        os.fsync(file.fileno())
-    return file_sha256(path)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bovw.index.arrays import sync_folder
+from bovw.compute.files import sync_folder
 from bovw.index.segment import SCALE_STEPS, Postings, Segment
 from bovw.records import Bools, Features, Ints, Signatures
 

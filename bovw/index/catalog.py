@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bovw.errors import FormatError, check_not_newer
+from bovw.compute.files import unreadable
+from bovw.compute.values import parse_json, record, whole
+from bovw.errors import BovwError, FormatError, check_not_newer
+from bovw.index.database import Database
+from bovw.index.rows import COLUMNS, META, ImageRow, SegmentRow, image_row, segment_row
 
 FORMAT = 4
 FILE = "catalog.sqlite"
-# Seconds to wait for another process's commit.
-PATIENCE = 60.0
+# What SQLite says of a file that is there and whole.
+_NOT_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -30,124 +42,75 @@ CREATE TABLE IF NOT EXISTS images (
 """
 
 
-@dataclass(frozen=True)
-class ImageRow:
-    """The catalog's row of an image.
-
-    name      path below `folder`, with forward slashes
-    folder    absolute path of the folder given
-    size      bytes of the file; None, like the next two, if it could not be read
-    mtime     of the file in nanoseconds
-    sha256    of the file
-    width, height  of the upright image in pixels, 0 if it could not be decoded
-    features  how many are indexed
-    status    "ok" or "skipped"
-    reason    why it was skipped
-    segment, number  the place of its postings
-    """
-
-    name: str
-    folder: str
-    size: int | None = None
-    mtime: int | None = None
-    sha256: str | None = None
-    width: int = 0
-    height: int = 0
-    features: int = 0
-    status: str = "ok"
-    reason: str | None = None
-    segment: int | None = None
-    number: int | None = None
-
-
-@dataclass(frozen=True)
-class SegmentRow:
-    """A live segment: its number, what it holds, and the SHA-256 of each file."""
-
-    id: int
-    images: int
-    features: int
-    files: dict[str, str]
-
-
-_KEYS = {"format", "words", "bits", "fingerprint", "options", "vocabulary", "statistics", "names"}
-_KEYS |= {"statistics_files", "names_files", "vocabulary_files", "digest"}
-_COLUMNS = tuple(ImageRow.__dataclass_fields__)
-
-
 class Catalog:
     """One connection to an index's catalog."""
 
-    def __init__(self, folder: Path, create: bool = False) -> None:
+    def __init__(self, folder: Path, writer: bool = False) -> None:
         """Open the catalog of the index in `folder`; its format is checked first.
 
-        Raises FormatError if it is missing, damaged or of a newer format.
+        writer  whether the caller holds the index's lock; the catalog need not exist
+
+        Raises FormatError if it is missing, damaged or of a newer format, BovwError if it cannot
+        be read.
         """
         self._folder = folder
-        path = folder / FILE
-        if not create and not path.is_file():
+        if not writer and not os.path.lexists(folder / FILE):
             raise no_index(folder)
-        # Readers open it for writing, too: they may have to roll back a killed writer's commit.
-        address = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         try:
-            self._connection = sqlite3.connect(
-                address, uri=True, timeout=PATIENCE, isolation_level=None
-            )
+            self._database = Database(folder / FILE, _SCHEMA, writer)
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise self._failed(error) from error
+        except OSError as error:
+            raise unreadable(folder / FILE, error) from error
         try:
-            self.meta = self._begin(create)
-            self._check_format()
+            self.meta = self._read_meta()
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, create: bool) -> dict[str, Any]:
-        """Prepare the connection, and return the catalog's meta."""
-        # File names are bytes: those that are not UTF-8 become Python's surrogate escapes.
-        self._connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    def _read_meta(self) -> dict[str, Any]:
+        """Return the catalog's meta, checked; empty if there was no commit."""
+        # A first commit that was killed leaves a file without tables.
+        tables = self._rows("SELECT name FROM sqlite_master")
+        rows = self._rows("SELECT key, value FROM meta") if tables else []
         try:
-            # An index may come from anyone.
-            self._connection.execute("PRAGMA trusted_schema = OFF")
-            if not create:
-                # All reads until `close` see one commit.
-                self._connection.execute("BEGIN")
-            # A first commit that was killed leaves a file without tables.
-            tables = self._rows("SELECT name FROM sqlite_master")
-            rows = self._rows("SELECT key, value FROM meta") if tables else []
-            return {key: json.loads(value) for key, value in rows}
-        except (sqlite3.Error, ValueError) as error:
+            meta = {key: parse_json(value) for key, value in rows}
+            if not meta:
+                return {}
+            # A later format may have other values.
+            record({"format": whole(1)})(meta)
+            check_not_newer(self._folder, "index format", meta["format"], FORMAT)
+            if meta["format"] < FORMAT:
+                raise FormatError(
+                    f"{self._folder} has index format {meta['format']}, which this bovw does not "
+                    "read any more: delete the folder and index the images again"
+                )
+            META(meta)
+            if not meta["fingerprint"].startswith(meta["vocabulary"].partition("-")[2]):
+                raise ValueError("its vocabulary is not named after its fingerprint")
+        except (TypeError, ValueError) as error:
             raise self._damaged(error) from error
-
-    def _check_format(self) -> None:
-        version = self.meta.get("format", FORMAT)
-        if not isinstance(version, int):
-            raise self._damaged(ValueError(f"format {version!r}"))
-        check_not_newer(self._folder, "index format", version, FORMAT)
-        if version < FORMAT:
-            raise FormatError(
-                f"{self._folder} has index format {version}, which this bovw does not read any "
-                "more: delete the folder and index the images again"
-            )
-        if self.meta and not self.meta.keys() >= _KEYS:
-            raise self._damaged(ValueError(f"without {', '.join(_KEYS - self.meta.keys())}"))
+        return meta
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        self._database.close()
 
     def segments(self) -> list[SegmentRow]:
         """Return the live segments, oldest first."""
         rows = self._rows("SELECT id, images, features, files FROM segments ORDER BY id")
         try:
-            return [SegmentRow(i, n, f, json.loads(files)) for i, n, f, files in rows]
+            return [segment_row(row) for row in rows]
         except ValueError as error:
             raise self._damaged(error) from error
 
     def images(self) -> list[ImageRow]:
         """Return every image, skipped ones too, by name."""
-        rows = self._rows(f"SELECT {', '.join(_COLUMNS)} FROM images ORDER BY name")
-        return [ImageRow(*row) for row in rows]
+        rows = self._rows(f"SELECT {', '.join(COLUMNS)} FROM images ORDER BY name")
+        try:
+            return [image_row(row) for row in rows]
+        except ValueError as error:
+            raise self._damaged(error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -155,6 +118,7 @@ class Catalog:
 
         Raises FormatError if the catalog cannot be written.
         """
+        self._database.trust()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -194,7 +158,7 @@ class Catalog:
             "DELETE FROM images WHERE name = CAST(? AS TEXT)",
             [(_bytes(name),) for name in gone],
         )
-        places = ["CAST(? AS TEXT)"] * 2 + ["?"] * (len(_COLUMNS) - 2)
+        places = ["CAST(? AS TEXT)"] * 2 + ["?"] * (len(COLUMNS) - 2)
         self._connection.executemany(
             f"INSERT OR REPLACE INTO images VALUES ({', '.join(places)})",
             [_stored(image) for image in images],
@@ -213,7 +177,7 @@ class Catalog:
         for query in (
             "SELECT key, value FROM meta WHERE key != 'digest' ORDER BY key",
             "SELECT * FROM segments ORDER BY id",
-            f"SELECT {', '.join(_COLUMNS)} FROM images ORDER BY name",
+            f"SELECT {', '.join(COLUMNS)} FROM images ORDER BY name",
         ):
             for row in self._connection.execute(query):
                 digest.update(repr(row).encode("utf-8", "surrogateescape"))
@@ -222,7 +186,7 @@ class Catalog:
     def problems(self) -> list[str]:
         """Return the problems of the catalog's file and of its content."""
         try:
-            found = [row[0] for row in self._rows("PRAGMA integrity_check")]
+            found = [str(row[0]) for row in self._database.rows("PRAGMA integrity_check")]
             if found == ["ok"]:
                 same = self.digest() == self.meta.get("digest")
                 found = [] if same else ["its content is not what was written"]
@@ -230,11 +194,24 @@ class Catalog:
             found = [str(error)]
         return [f"{self._folder / FILE} is damaged: {one}" for one in found]
 
-    def _rows(self, query: str) -> list[Any]:
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._database.connection
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(query).fetchall()
+            return list(self._database.rows(query))
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> BovwError:
+        """Return the error for what SQLite says: damage, or what keeps it from reading."""
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _NOT_DAMAGE:
+            return BovwError(
+                f"cannot read {self._folder / FILE} ({error}): check permissions, the disk and "
+                "the system's limits"
+            )
+        return self._damaged(error)
 
     def _damaged(self, error: Exception) -> FormatError:
         return FormatError(
@@ -248,7 +225,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
     Raises FormatError if it cannot be read.
     """
-    if not (folder / FILE).is_file():
+    if not os.path.lexists(folder / FILE):
         return {}
     catalog = Catalog(folder)
     catalog.close()
@@ -264,7 +241,7 @@ def no_index(folder: Path) -> FormatError:
 
 
 def _stored(image: ImageRow) -> tuple[Any, ...]:
-    values = [getattr(image, column) for column in _COLUMNS]
+    values = [getattr(image, column) for column in COLUMNS]
     values[:2] = (_bytes(value) for value in values[:2])
     return tuple(values)
 

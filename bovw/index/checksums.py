@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from bovw.compute.files import file_sha256
-from bovw.index.catalog import SegmentRow
 from bovw.index.components import COMPONENTS
+from bovw.index.layout import holds
+from bovw.index.rows import SegmentRow
 
 
 def damaged_among(folder: Path, files: Mapping[str, str]) -> list[str]:
     """Return the files of an index that are missing or differ from their SHA-256."""
-    return [name for name, digest in files.items() if file_sha256(folder / name) != digest]
+    return [
+        name
+        for name, digest in files.items()
+        if not holds(folder, name) or file_sha256(folder / name) != digest
+    ]
 
 
 def files_of(meta: Mapping[str, Any], segments: Sequence[SegmentRow]) -> dict[str, str]:

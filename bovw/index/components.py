@@ -1,4 +1,4 @@
-"""Data about all images of an index, beside the segments; each kind has its own folder."""
+"""Data about all images of an index, beside the segments."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from bovw.index.graph import Graph
 from bovw.index.names import Names
 from bovw.index.statistics import Statistics
 
-# By the folder's name, which is also the key of `meta`. A folder holds numbered versions.
+# By the folder's name, which is also the key of `meta`; see `bovw.index.layout.KINDS`.
 COMPONENTS: dict[str, type[Arrays]] = {
     "statistics": Statistics,
     "names": Names,
     "graph": Graph,
     "calibration": Decoys,
 }
-# The folders of an index that hold numbered folders.
-NUMBERED = ("segments", *COMPONENTS)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bovw.errors import FormatError
-from bovw.index.catalog import ImageRow
 from bovw.index.checksums import damaged_among
 from bovw.index.joined import Joined, open_shards
 from bovw.index.manifest import MANIFEST, read_manifest
+from bovw.index.rows import ImageRow
 from bovw.index.snapshot import Snapshot
 from bovw.records import Ints, InvertedFile
 

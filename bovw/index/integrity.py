@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bovw.errors import FormatError
-from bovw.index.catalog import Catalog, ImageRow, SegmentRow, no_index
+from bovw.index.catalog import Catalog, no_index
 from bovw.index.checksums import damaged_among, files_of, vocabulary_files
 from bovw.index.index import Index
-from bovw.index.layout import unused
+from bovw.index.leftovers import is_left_over, unused
 from bovw.index.manifest import parts_of, read_manifest
+from bovw.index.rows import ImageRow, SegmentRow
 from bovw.index.snapshot import Snapshot
 
 
@@ -74,10 +75,19 @@ def _misplaced(
 
 def find_leftovers(folder: Path) -> list[Path]:
     """Return what an interrupted run left in an index; the next change removes it."""
-    return [path for part in parts_of(folder) for path in _find_leftovers(part)]
+    return [path for path in _all_unused(folder) if is_left_over(path)]
 
 
-def _find_leftovers(folder: Path) -> list[Path]:
+def find_strangers(folder: Path) -> list[Path]:
+    """Return what has the name of a folder of the index, but was not written by bovw: it stays."""
+    return [path for path in _all_unused(folder) if not is_left_over(path)]
+
+
+def _all_unused(folder: Path) -> list[Path]:
+    return [path for part in parts_of(folder) for path in _find_unused(part)]
+
+
+def _find_unused(folder: Path) -> list[Path]:
     catalog = Catalog(folder)
     try:
         return unused(folder, catalog.meta, [row.id for row in catalog.segments()])

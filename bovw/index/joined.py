@@ -6,19 +6,21 @@ They are stored beside the shards only for speed, and recomputed if a shard has 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 
 import numpy as np
 
+from bovw.compute.files import is_folder
 from bovw.errors import FormatError
 from bovw.index.arrays import Arrays, lengths
-from bovw.index.components import COMPONENTS
 from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
-from bovw.index.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
+from bovw.index.layout import NUMBER, check_folders, inside
+from bovw.index.leftovers import remove_left_over, unused
+from bovw.index.manifest import FORMAT, read_manifest, write_manifest
 from bovw.index.names import Names
 from bovw.index.snapshot import Snapshot
 from bovw.index.statistics import Counts, Statistics
@@ -50,7 +52,7 @@ class Joined:
         self._slots = sum(len(part.names) for part in parts)
         self.graph = self._read_graph(kept)
         calibrated = "calibration" in kept
-        self.decoys = Decoys.open(self._place(kept["calibration"])) if calibrated else None
+        self.decoys = Decoys.open(inside(folder, kept["calibration"])) if calibrated else None
         if self.graph:
             self.meta["graph"] = kept["graph"]
         if self.decoys:
@@ -70,8 +72,8 @@ class Joined:
         """Return the stored arrays, unless the shards have changed since."""
         if not self.is_current:
             return None
-        statistics = Statistics.load(self._place(kept["statistics"]))
-        names = Names.load(self._place(kept["names"]))
+        statistics = Statistics.load(inside(self._folder, kept["statistics"]))
+        names = Names.load(inside(self._folder, kept["names"]))
         counts = lengths(self.meta["words"], self.meta["bits"], self._slots, 0)
         fits = statistics.fits(counts) and names.fits(counts)
         return (statistics, names) if fits else None
@@ -83,7 +85,7 @@ class Joined:
         if not self.is_current and kept.get("numbering") != self.numbering():
             return None
         try:
-            return Graph.open(self._place(kept["graph"]), self._slots)
+            return Graph.open(inside(self._folder, kept["graph"]), self._slots)
         except FormatError:
             if self.is_current:
                 raise
@@ -111,19 +113,14 @@ class Joined:
             )
         return Statistics.of(counts, self.meta["words"]), Names.of(texts)
 
-    def _place(self, place: str) -> Path:
-        kind, _, number = place.partition("/")
-        if kind not in COMPONENTS or not number.isdecimal():
-            raise FormatError(f"{self._folder / MANIFEST} is damaged ({place}): see `bovw shard`")
-        return self._folder / place
-
 
 def open_shards(folder: Path, manifest: dict[str, Any]) -> list[Snapshot]:
     """Open the shards that a manifest names; raises FormatError if one is missing or damaged."""
     for name in manifest["shards"]:
-        if not (folder / name).is_dir():
+        if not is_folder(folder / name):
             raise FormatError(
-                f"the shard {folder / name} is missing: put it back, or see `bovw shard`"
+                f"the shard {folder / name} is missing, or a link that is not followed: put it "
+                "back, or see `bovw shard`"
             )
     return [Snapshot(folder / name) for name in manifest["shards"]]
 
@@ -145,8 +142,9 @@ def join_shards(folder: Path, graph: Graph | None = None, decoys: Decoys | None 
         "calibration": decoys or joined.decoys,
     }
     written |= {kind: arrays for kind, arrays in kept.items() if arrays}
-    before = [path for kind in COMPONENTS for path in (folder / kind).glob("[0-9]*")]
-    number = max((int(path.name) for path in before), default=0) + 1
+    check_folders(folder)
+    before = unused(folder, {}, ())
+    number = max((int(path.name) for path in before if fullmatch(NUMBER, path.name)), default=0) + 1
     places = {kind: f"{kind}/{number}" for kind in written}
     files = {
         f"{places[kind]}/{name}": digest
@@ -161,7 +159,7 @@ def join_shards(folder: Path, graph: Graph | None = None, decoys: Decoys | None 
     }
     write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"], "joined": stored})
     for path in before:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_left_over(path)
 
 
 def digests(parts: Sequence[Snapshot]) -> list[str]:

@@ -12,15 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bovw.compute.files import open_regular, replace_file
 from bovw.errors import BovwError
+from bovw.index.database import check_lock_file
 
 # It stores nothing. SQLite locks it on every system, and the system unlocks it for a dead process.
 LOCK_FILE = "lock.sqlite"
 # Who holds the lock, for people only: a stale one means nothing.
 NOTE_FILE = "writer.json"
-_NOTE_ASIDE = "writer.json.part"
 # Files that locking may leave in a folder.
-FILES = (LOCK_FILE, NOTE_FILE, _NOTE_ASIDE)
+FILES = (LOCK_FILE, NOTE_FILE)
 
 _NOTE_BYTES = 4096
 
@@ -52,6 +53,7 @@ class WriterLock:
         """Take the lock at once, or raise BovwError.
 
         The folder must exist. The error says who holds the lock, or why it cannot be written to.
+        Raises FormatError if the lock's file is not what bovw makes.
         """
         if self._connection is not None:
             raise self._taken()
@@ -80,6 +82,7 @@ class WriterLock:
 
     def _lock(self) -> sqlite3.Connection:
         path = self._folder / LOCK_FILE
+        check_lock_file(path)
         try:
             connection = sqlite3.connect(
                 path, timeout=0, isolation_level=None, check_same_thread=False
@@ -120,9 +123,7 @@ def _write_note(folder: Path) -> None:
         "started": time.time(),
         "command": _command(),
     }
-    aside = folder / _NOTE_ASIDE
-    aside.write_text(json.dumps(note), encoding="utf-8")
-    aside.replace(folder / NOTE_FILE)
+    replace_file(folder / NOTE_FILE, json.dumps(note).encode())
 
 
 def _command() -> str:
@@ -136,7 +137,7 @@ def _command() -> str:
 def _holder(folder: Path) -> str:
     """Describe the lock's holder, if its note can be read."""
     try:
-        with (folder / NOTE_FILE).open("rb") as file:
+        with open_regular(folder / NOTE_FILE) as file:
             note: dict[str, Any] = json.loads(file.read(_NOTE_BYTES))
         age = _age(time.time() - float(note["started"]))
         process, host = int(note["pid"]), _printable(note["host"])

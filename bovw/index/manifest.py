@@ -5,16 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
+from bovw.compute.files import open_regular, replace_file, unreadable
+from bovw.compute.values import listing, mapping, parse_json, record, text, whole
 from bovw.errors import FormatError, check_not_newer
-from bovw.index.arrays import sync_folder
 from bovw.index.catalog import FILE, read_meta
+from bovw.index.checksums import damaged_among
+from bovw.index.layout import ARRAY_FILE, KINDS, NEEDED, NUMBER, OPTIONAL, SHARD_NAME
+from bovw.index.rows import CHECKSUM
 
 MANIFEST = "shards.json"
 FORMAT = 1
+# The longest manifest that is read.
+_BYTES = 64_000_000
+_MANIFEST = record(
+    {"format": whole(1), "shards": listing(text(SHARD_NAME), least=1)},
+    {
+        "joined": record(
+            {
+                **{kind: text(f"{kind}/{NUMBER}") for kind in NEEDED},
+                "files": mapping(text(f"({'|'.join(KINDS)})/{NUMBER}/{ARRAY_FILE}"), CHECKSUM),
+                "signs": listing(CHECKSUM),
+                "numbering": CHECKSUM,
+            },
+            {kind: text(f"{kind}/{NUMBER}") for kind in OPTIONAL},
+        )
+    },
+)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -23,18 +42,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises FormatError if it is damaged or of a newer format.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        version, names = manifest["format"], manifest["shards"]
-        if not names or not all(_is_name(name) for name in names):
-            raise ValueError("it names no shards")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with open_regular(path) as file:
+            manifest: dict[str, Any] = parse_json(file.read(_BYTES))
+        # A later format may have other values.
+        record({"format": whole(1)})(manifest)
+        check_not_newer(folder, "shards of format", manifest["format"], FORMAT)
+        _MANIFEST(manifest)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
         raise FormatError(
             f"{path} is damaged ({error}): make it again with `bovw shard`"
         ) from error
-    check_not_newer(folder, "shards of format", version, FORMAT)
     return manifest
 
 
@@ -70,22 +92,23 @@ def create_shards(folder: Path, count: int) -> None:
     write_manifest(folder, {"format": FORMAT, "shards": shard_names(count)})
 
 
-def forget_joined(folder: Path) -> None:
-    """Drop the shared statistics of shards, if any; they are recomputed on the next open."""
-    if manifest := read_manifest(folder):
-        write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"]})
+def forget_damaged(folder: Path) -> None:
+    """Drop what shards share and is damaged; statistics are recomputed on the next open."""
+    manifest = read_manifest(folder)
+    kept = manifest.get("joined", {})
+    damaged = {name.partition("/")[0] for name in damaged_among(folder, kept.get("files", {}))}
+    if not damaged:
+        return
+    for kind in OPTIONAL:
+        if kind in kept and kind in damaged:
+            del kept[kind]
+    if damaged & {*NEEDED}:
+        kept["signs"] = []
+    files = kept["files"].items()
+    kept["files"] = {name: one for name, one in files if name.partition("/")[0] not in damaged}
+    write_manifest(folder, manifest)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Replace a folder's manifest atomically."""
-    aside = folder / f"{MANIFEST}.part"
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(folder / MANIFEST)
-    sync_folder(folder)
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and re.fullmatch(r"[\w-]+", name, re.ASCII) is not None
+    replace_file(folder / MANIFEST, json.dumps(manifest, indent=1).encode())

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from re import fullmatch
 
 import numpy as np
 
-from bovw.compute.files import file_sha256
 from bovw.errors import damaged_file
 from bovw.index.building import StoredSegment, merge
-from bovw.index.catalog import ImageRow, SegmentRow
-from bovw.index.components import NUMBERED
+from bovw.index.checksums import damaged_among
+from bovw.index.layout import NUMBER, NUMBERED, inside
+from bovw.index.rows import ImageRow, SegmentRow
 from bovw.index.segment import Segment
 from bovw.index.statistics import Counts
 from bovw.records import Bools
@@ -61,8 +62,8 @@ class LiveSegments:
         """Start with no segment; new numbers follow those in the folder."""
         self._folder = folder
         self._by_id: dict[int, SegmentState] = {}
-        entries = (e.name for kind in NUMBERED for e in (folder / kind).glob("[0-9]*"))
-        self._last = max((int(name) for name in entries if name.isdecimal()), default=0)
+        entries = (e.name for kind in NUMBERED for e in (folder / kind).glob("*"))
+        self._last = max((int(name) for name in entries if fullmatch(NUMBER, name)), default=0)
         self._committed = self._last
         self.moved: dict[str, ImageRow] = {}
         self.renumbered = False
@@ -70,7 +71,12 @@ class LiveSegments:
     @property
     def states(self) -> list[SegmentState]:
         """The segments, oldest first."""
-        return [self._by_id[id] for id in sorted(self._by_id)]
+        return [self._by_id[id] for id in self.numbers]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the segments, ascending."""
+        return tuple(sorted(self._by_id))
 
     @staticmethod
     def is_full(features: int) -> bool:
@@ -82,9 +88,11 @@ class LiveSegments:
         self._by_id[row.id] = SegmentState(row, [None] * row.images)
 
     def place(self, row: ImageRow) -> bool:
-        """Put an image in the slot that its row names; return whether the slot exists."""
+        """Put an image in the slot that its row names; return whether it is there and free."""
         state = self._by_id.get(row.segment or 0)
         if state is None or row.number is None or not 0 <= row.number < len(state.slots):
+            return False
+        if state.slots[row.number] is not None:
             return False
         state.slots[row.number] = row
         return True
@@ -182,17 +190,18 @@ class LiveSegments:
         # A rewritten segment has new checksums, which would hide the damage.
         for one in old:
             if name := self._first_damaged(one):
-                raise damaged_file(self._path(one.row.id) / name, "it is not what was written")
+                raise damaged_file(self._folder / name, "it is not what was written")
         merged = merge([self._open(one) for one in old], [one.live for one in old])
         self.save(merged, [slot for one in old for slot in one.slots if slot])
 
     def _first_damaged(self, one: SegmentState) -> str | None:
-        folder = self._path(one.row.id)
-        files = one.row.files.items()
-        return next((name for name, digest in files if file_sha256(folder / name) != digest), None)
+        """Return the first of a segment's files that is not what was written."""
+        place = f"segments/{one.row.id}"
+        files = {f"{place}/{name}": digest for name, digest in one.row.files.items()}
+        return next(iter(damaged_among(self._folder, files)), None)
 
     def _open(self, one: SegmentState) -> Segment:
-        return Segment.open(self._path(one.row.id))
+        return Segment.open(inside(self._folder, f"segments/{one.row.id}"))
 
     def _path(self, id: int) -> Path:
         return self._folder / "segments" / str(id)

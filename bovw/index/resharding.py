@@ -12,12 +12,12 @@ import numpy as np
 
 from bovw.errors import UsageError
 from bovw.index.building import merge
-from bovw.index.catalog import ImageRow
 from bovw.index.graph import Graph
 from bovw.index.index import Index
 from bovw.index.joined import join_shards
-from bovw.index.layout import check_free
+from bovw.index.leftovers import check_free
 from bovw.index.manifest import create_shards, parts_of, shard_of
+from bovw.index.rows import ImageRow
 from bovw.index.writer import IndexWriter
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bovw.errors import FormatError, damaged_file
+from bovw.errors import FormatError
 from bovw.index.arrays import lengths
-from bovw.index.catalog import FILE, Catalog, ImageRow, no_index
+from bovw.index.catalog import FILE, Catalog, no_index
 from bovw.index.checksums import damaged_among, files_of, vocabulary_files
 from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
+from bovw.index.layout import inside
 from bovw.index.names import Names
+from bovw.index.rows import ImageRow
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 
@@ -41,7 +42,7 @@ class Snapshot:
     @property
     def vocabulary_folder(self) -> Path:
         """The folder of the index's copy of the vocabulary."""
-        return self.folder / str(self.meta["vocabulary"])
+        return inside(self.folder, self.meta["vocabulary"])
 
     def images(self) -> list[ImageRow]:
         """Read the catalog's row of every image, skipped ones too, by name.
@@ -92,23 +93,16 @@ class Snapshot:
     def _map_files(self) -> None:
         """Open every file; it stays readable after its removal."""
         self.segments = [
-            Segment.open(self.folder / "segments" / str(row.id)) for row in self.segment_rows
+            Segment.open(inside(self.folder, f"segments/{row.id}")) for row in self.segment_rows
         ]
         self.starts = np.cumsum([0, *(row.images for row in self.segment_rows)])[:-1]
-        self.statistics = Statistics.load(self._place("statistics"))
-        self.names = Names.load(self._place("names"))
+        self.statistics = Statistics.load(inside(self.folder, self.meta["statistics"]))
+        self.names = Names.load(inside(self.folder, self.meta["names"]))
         self._check_lengths()
         slots = len(self.names)
-        self.graph = Graph.open(self._place("graph"), slots) if "graph" in self.meta else None
-        calibrated = "calibration" in self.meta
-        self.decoys = Decoys.open(self._place("calibration")) if calibrated else None
-
-    def _place(self, kind: str) -> Path:
-        place = str(self.meta[kind])
-        # An index may come from anyone, and its paths could lead anywhere.
-        if not re.fullmatch(rf"{kind}/[0-9]+", place):
-            raise damaged_file(self.folder / FILE, f"{kind} in {place}")
-        return self.folder / place
+        graph, calibration = self.meta.get("graph"), self.meta.get("calibration")
+        self.graph = Graph.open(inside(self.folder, graph), slots) if graph else None
+        self.decoys = Decoys.open(inside(self.folder, calibration)) if calibration else None
 
     def _check_lengths(self) -> None:
         """Raise FormatError if arrays are longer or shorter than the catalog says."""

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bovw.compute.files import file_sha256
+from bovw.compute.files import file_sha256, sync_folder
 from bovw.errors import FormatError, damaged_file
-from bovw.index.arrays import Arrays, sync_folder
+from bovw.index.arrays import Arrays
 from bovw.index.building import SegmentBuilder, StoredSegment
-from bovw.index.catalog import FILE, Catalog, ImageRow, no_index, read_meta
+from bovw.index.catalog import FILE, Catalog, no_index, read_meta
+from bovw.index.committed import Committed
 from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
-from bovw.index.layout import check_free, unused
+from bovw.index.layout import check_folders
+from bovw.index.leftovers import check_free, remove_beginnings
 from bovw.index.lock import WriterLock
 from bovw.index.merging import LiveSegments
 from bovw.index.names import Names
+from bovw.index.rows import ImageRow
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 from bovw.records import Features, Words
@@ -43,11 +45,14 @@ class IndexWriter:
         self.rows: dict[str, ImageRow] = {}
         self._changed: set[str] = set()
         self._given: dict[str, Arrays] = {}
+        self._committed = Committed(self.folder)
         self._lock = WriterLock(self.folder)
         self._lock.acquire()
         try:
+            check_folders(self.folder)
             self._segments = LiveSegments(self.folder)
             self.meta = self._read() if meta is None else meta
+            self._vocabulary = self.meta.get("vocabulary", f"vocabulary-{self._mark[:16]}")
             self._start_segment()
         except BaseException:
             self._lock.release()
@@ -87,18 +92,32 @@ class IndexWriter:
         self.close()
 
     def close(self) -> None:
-        """Let the next writer in."""
+        """Remove what was written and not committed, and let the next writer in."""
+        self._committed.remove_others()
         self._lock.release()
 
     def abandon(self) -> None:
         """Remove the folder if nothing was ever committed to it."""
-        if not (self.folder / FILE).exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._committed.meta:
+            remove_beginnings(self.folder)
 
     @property
     def vocabulary_folder(self) -> Path:
         """The folder where the caller saves the vocabulary's copy, before the first commit."""
-        return self.folder / f"vocabulary-{self.meta['fingerprint'][:16]}"
+        return self.folder / str(self._vocabulary)
+
+    def renew_vocabulary(self) -> Path:
+        """Return the folder for a new copy of the vocabulary, which the next commit takes.
+
+        The present one stays until then. So the names take turns, one digit longer or shorter.
+        """
+        names = [f"vocabulary-{self._mark[:length]}" for length in (16, 17)]
+        self._vocabulary = names[self._committed.vocabulary == names[0]]
+        return self.vocabulary_folder
+
+    @property
+    def _mark(self) -> str:
+        return str(self.meta["fingerprint"])
 
     def add(self, row: ImageRow, features: Features, words: Words) -> None:
         """Add an image with one word per feature, or replace the image of that name."""
@@ -138,6 +157,10 @@ class IndexWriter:
         self.rows[row.name] = row
         self._vacate(old, row)
 
+    def damaged_components(self) -> set[str]:
+        """Return what follows from the segments, or was measured, and differs from its checksum."""
+        return self._committed.damaged()
+
     def damaged_segments(self) -> list[int]:
         """Return the segments that differ from their checksums; reads them all."""
         return self._segments.damaged()
@@ -172,18 +195,18 @@ class IndexWriter:
         self._segments.merge()
         self._take_moved()
         renumbered = self._segments.renumbered
-        if not (self._changed or renumbered or self._given or anew) and "names" in self.meta:
-            self._clear_up()
+        renewed = self._vocabulary != self.meta.get("vocabulary")
+        if not (self._changed or renumbered or self._given or renewed or anew):
+            self._committed.remove_others()
             return
         number = self._segments.take_number()
         written = self._components()
         # A graph holds the images' numbers.
-        lost = {kind for kind in ("graph", "calibration") if not self._is_whole(kind)}
-        lost |= {"graph"} if renumbered else set()
+        lost = self._committed.damaged() | ({"graph"} if renumbered else set())
         made_anew = {"digest", *lost, *(f"{kind}_files" for kind in lost)}
         meta = {key: value for key, value in self.meta.items() if key not in made_anew}
-        meta["vocabulary"] = self.vocabulary_folder.name
-        if anew or "vocabulary_files" not in meta:
+        if renewed:
+            meta["vocabulary"] = self._vocabulary
             words = sorted(self.vocabulary_folder.iterdir())
             meta["vocabulary_files"] = {path.name: file_sha256(path) for path in words}
         for kind, arrays in written.items():
@@ -192,7 +215,7 @@ class IndexWriter:
         sync_folder(self.folder)
         self._write(meta)
         self._segments.committed()
-        self._clear_up()
+        self._committed.remove_others()
 
     def _components(self) -> dict[str, Arrays]:
         """Return the statistics and names of the present segments, and the components given."""
@@ -204,15 +227,9 @@ class IndexWriter:
         }
         return written | self._given
 
-    def _is_whole(self, kind: str) -> bool:
-        """Tell whether the last commit's component is there and matches its checksums."""
-        folder = self.folder / str(self.meta.get(kind))
-        digests = self.meta.get(f"{kind}_files", {})
-        return bool(digests) and all(file_sha256(folder / n) == d for n, d in digests.items())
-
     def _read(self) -> dict[str, Any]:
-        """Read the catalog; return its meta."""
-        catalog = Catalog(self.folder)
+        """Read the catalog, after SQLite has dropped a killed commit; return its meta."""
+        catalog = Catalog(self.folder, writer=True)
         try:
             for problem in catalog.problems():
                 raise FormatError(f"{problem}: delete the folder and index the images again")
@@ -224,11 +241,14 @@ class IndexWriter:
         for row in self.rows.values():
             indexed = row.segment is not None and row.number is not None
             if indexed and not self._segments.place(row):
-                raise damaged_file(self.folder / FILE, f"{row.name} is in no segment")
+                raise damaged_file(
+                    self.folder / FILE, f"{row.name!a} is in no segment, or where another is"
+                )
+        self._committed = Committed(self.folder, catalog.meta, self._segments.numbers)
         return catalog.meta
 
     def _write(self, meta: dict[str, Any]) -> None:
-        catalog = Catalog(self.folder, create=True)
+        catalog = Catalog(self.folder, writer=True)
         try:
             with catalog.transaction():
                 catalog.put_meta(meta)
@@ -239,6 +259,7 @@ class IndexWriter:
         finally:
             catalog.close()
         self.meta = catalog.meta
+        self._committed = Committed(self.folder, self.meta, self._segments.numbers)
         self._changed.clear()
         self._given = {}
 
@@ -275,7 +296,3 @@ class IndexWriter:
         moved = self._segments.take_moved()
         self.rows |= moved
         self._changed |= moved.keys()
-
-    def _clear_up(self) -> None:
-        for path in unused(self.folder, self.meta, [one.row.id for one in self._segments.states]):
-            shutil.rmtree(path, ignore_errors=True)

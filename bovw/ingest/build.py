@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -27,6 +26,7 @@ from bovw.index import (
     parts_of,
     read_manifest,
     read_meta,
+    remove_left_over,
     shard_names,
     shard_of,
     vocabulary_files,
@@ -184,6 +184,8 @@ def _apply(writer: IndexWriter, changes: ChangeSet, known: dict[str, Described],
         writer.remove(name)
     for name, row in changes.moved.items():
         writer.rename(name, row)
+    if changes.to_read:
+        Vocabulary.load(writer.vocabulary_folder).check_made(writer.vocabulary_folder, writer.meta)
     if run.workers:
         _read_on(run.workers, writer, changes.to_read, run)
     else:
@@ -217,7 +219,7 @@ def _read_on(workers: Workers, writer: IndexWriter, images: Sequence[ImageFile],
     """Add images in segments that workers write; the caller commits the last batch."""
     folder = writer.folder.absolute()
     for left in folder.glob(f"{INCOMING}*"):  # by a killed run
-        shutil.rmtree(left, ignore_errors=True)
+        remove_left_over(left)
     with TemporaryDirectory(prefix=INCOMING, dir=folder) as incoming:
         config = WorkerConfig(
             FeatureOptions.of(writer.meta["options"]),
@@ -254,6 +256,5 @@ def _save_copy(vocabulary: Vocabulary, writer: IndexWriter) -> bool:
     files = vocabulary_files(writer.meta)
     if files and not damaged_among(writer.folder, files):
         return False
-    shutil.rmtree(writer.vocabulary_folder, ignore_errors=True)
-    vocabulary.save(writer.vocabulary_folder)
+    vocabulary.save(writer.renew_vocabulary())
     return True

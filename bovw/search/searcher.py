@@ -66,11 +66,7 @@ class Searcher:
                 f"the vocabulary of the index in {self.index.folder} is missing or damaged: "
                 "restore it with `bovw index` and --vocab, giving the one the index was made with"
             ) from error
-        if vocabulary.fingerprint != self.index.meta["fingerprint"]:
-            raise FormatError(
-                f"{self.index.vocabulary_folder} is not the vocabulary the index was made with: "
-                "restore it with `bovw index` and --vocab, giving that one"
-            )
+        vocabulary.check_made(self.index.vocabulary_folder, self.index.meta)
         return vocabulary
 
     @cached_property

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from bovw.compute.files import open_regular, read_header
 from bovw.records import Floats, Ints
 from bovw.vocab.kernels import least
 
@@ -56,22 +61,41 @@ class Cells:
         )
 
     @classmethod
-    def load(cls, path: Path, words: int) -> Cells:
-        """Read the file that `save` wrote for this many words.
+    def load(cls, path: Path, words: int, dimensions: int) -> Cells:
+        """Read the file that `save` wrote for words [words, dimensions].
 
-        Raises ValueError for other shapes, or an error of `numpy.load`.
+        Raises ValueError for anything else, OSError if the file cannot be read.
         """
-        with np.load(path) as arrays:
-            directions, centres, owners = (arrays[name] for name in cls.__dataclass_fields__)
+        with open_regular(path) as file:
+            try:
+                with zipfile.ZipFile(file) as archive:
+                    directions = _member(archive, "directions", "<i2", (DIRECTIONS, dimensions))
+                    centres = _member(archive, "centres", "<i2", (None, DIRECTIONS))
+                    owners = _member(archive, "owners", "<i4", (words,))
+            except (KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+                raise ValueError(str(error)) from error
         # Kernels use these as indices, unchecked.
-        fits = directions.ndim == 2 and len(directions) == DIRECTIONS
-        fits = fits and centres.ndim == 2 and centres.shape[1] == DIRECTIONS
-        fits = fits and owners.shape == (words,) and bool((owners < len(centres)).all())
-        if not fits or (owners < 0).any():
+        if not 0 < len(centres) <= words or owners.min() < 0 or owners.max() >= len(centres):
             raise ValueError("its cells do not match its words")
         return cls(
             directions.astype(np.float32), centres.astype(np.float32), owners.astype(np.int32)
         )
+
+
+def _member(
+    archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple[int | None, ...]
+) -> npt.NDArray[Any]:
+    """Read an array; None stands for any length. Nothing is read of one that is not as expected."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type or info.flag_bits & 1:
+        raise ValueError(f"{name} is compressed or encrypted")
+    with archive.open(info) as member:
+        found, order = read_header(member, np.dtype(dtype), len(shape))
+        size = np.dtype(dtype).itemsize * prod(found)
+        fits = all(wanted in (None, length) for wanted, length in zip(shape, found, strict=True))
+        if not fits or size > info.file_size:
+            raise ValueError(f"{name} has the shape {found}")
+        return np.frombuffer(member.read(size), dtype).reshape(found, order=order)
 
 
 def project(values: Floats, directions: Floats) -> Floats:

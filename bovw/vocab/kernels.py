@@ -72,17 +72,22 @@ def _distances(first, second, words, to_first, to_second):  # type: ignore[no-un
 
 @helper
 def _by_cell(probes, cells):  # type: ignore[no-untyped-def]
-    """Return the queries that probe each cell: (starts int64 [cells + 1], rows int32 [n p])."""
+    """Return the queries that probe each cell: (starts int64 [cells + 1], rows int32 [n p]).
+
+    A number that is no cell's is left out.
+    """
     starts = np.zeros(cells + 1, np.int64)
     for cell in probes.flat:
-        starts[cell + 1] += 1
+        if 0 <= cell < cells:
+            starts[cell + 1] += 1
     starts = np.cumsum(starts)
     free = starts.copy()
     rows = np.empty(probes.size, np.int32)
     for row in range(len(probes)):
         for cell in probes[row]:
-            rows[free[cell]] = row
-            free[cell] += 1
+            if 0 <= cell < cells:
+                rows[free[cell]] = row
+                free[cell] += 1
     return starts, rows
 
 

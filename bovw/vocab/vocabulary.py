@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +14,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bovw.compute.files import file_sha256
+from bovw.compute.files import (
+    aside,
+    file_sha256,
+    map_array,
+    replace_folder,
+    save_array,
+    sync_folder,
+)
 from bovw.compute.processes import Workers
 from bovw.compute.threads import map_rows
-from bovw.errors import BovwError, FormatError, NewerFormatError, check_not_newer
+from bovw.errors import BovwError, FormatError
 from bovw.options import VocabularyOptions
 from bovw.records import SIFT, Bytes, FeatureKind, Features, Floats, Ints, Signatures, Words
 from bovw.vocab.assign import Assigner
 from bovw.vocab.cells import Cells
+from bovw.vocab.manifest import FILE as MANIFEST
+from bovw.vocab.manifest import FORMAT, check_target, damaged, kind_of, read_manifest
 from bovw.vocab.signatures import random_projection, sign
 
-FORMAT = 2
 CELLS = "cells.npz"
+# Bits of a signature that there may be.
+BITS = range(64, 1025, 64)
 ARRAYS = ("words.npy", "projection.npy", "sources.npy")
 
 
@@ -127,19 +136,16 @@ class Vocabulary:
         """
         folder = Path(folder)
         check_target(folder)
-        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-        aside.mkdir(parents=True)
-        try:
-            self._write(aside)
-            if folder.exists():
-                shutil.rmtree(folder)
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with aside(folder) as beside:
+            beside.mkdir()
+            self._write(beside)
+            sync_folder(beside)
+            replace_folder(beside, folder)
 
     def _write(self, folder: Path) -> None:
         for name, array in zip(ARRAYS, self._stored(), strict=True):
-            np.save(folder / name, array)
+            save_array(folder / name, array)
         self.assigner.cells.save(folder / CELLS)
         manifest = {
             "format": FORMAT,
@@ -149,7 +155,7 @@ class Vocabulary:
             "settings": self.settings,
             "checksums": {name: file_sha256(folder / name) for name in (*ARRAYS, CELLS)},
         }
-        with (folder / "manifest.json").open("w", encoding="utf-8") as file:
+        with (folder / MANIFEST).open("w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
@@ -165,73 +171,50 @@ class Vocabulary:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        kind = _kind_of(folder, manifest)
-        try:
-            words, projection, sources = (np.load(folder / name) for name in ARRAYS)
-            # Damaged cells could send a kernel anywhere. They are recomputed from the words.
-            path = folder / CELLS
-            whole = file_sha256(path) == manifest["checksums"].get(CELLS)
-            loaded = cls(
-                words.astype(np.float32),
-                projection.astype(np.float32),
-                sources,
-                manifest["settings"],
-                Cells.load(path, len(words)) if whole else None,
-                kind,
-            )
-            if loaded.fingerprint != manifest["fingerprint"]:
-                raise ValueError("its words do not match its manifest")
-        except Exception as error:  # a damaged header is parsed as Python, and fails in many ways
-            raise _damaged(folder, error) from error
+        kind = kind_of(folder, manifest)
+        width = kind.dimensions if kind else SIFT.dimensions
+        words = _loaded(folder, "words", "uint8", 2)
+        projection = _loaded(folder, "projection", "int16", 2)
+        sources = _loaded(folder, "sources", "uint64", 1)
+        loaded = cls(
+            words.astype(np.float32),
+            projection.astype(np.float32),
+            sources,
+            manifest["settings"],
+            _cells(folder, manifest, words.shape),
+            kind,
+        )
+        # Kernels use the shapes unchecked.
+        fits = words.shape[1] == projection.shape[1] == width and len(words) > 0
+        fits = fits and len(projection) in BITS
+        if not fits or loaded.fingerprint != manifest["fingerprint"]:
+            raise damaged(folder / MANIFEST, ValueError("it does not fit the words"))
         return loaded
 
+    def check_made(self, folder: Path, meta: Mapping[str, Any]) -> None:
+        """Raise FormatError unless the index in `folder`, of this meta, was made with this."""
+        own = self.fingerprint, len(self.words), self.bits
+        if own != (meta["fingerprint"], meta["words"], meta["bits"]):
+            raise FormatError(
+                f"the vocabulary in {folder} is not the one that the index was made with: restore "
+                "it with `bovw index` and --vocab, giving that one"
+            )
 
-def check_target(folder: Path) -> None:
-    """Raise FormatError if a vocabulary saved to `folder` would replace something else."""
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not empty and not (folder / "manifest.json").is_file():
-        raise FormatError(f"{folder} is not a vocabulary: give another folder to write to")
 
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a vocabulary's manifest; raises FormatError as `Vocabulary.load` does."""
-    path = folder / "manifest.json"
+def _loaded(folder: Path, name: str, dtype: str, dimensions: int) -> npt.NDArray[Any]:
+    path = folder / f"{name}.npy"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = int(manifest["format"])
-    except FileNotFoundError as error:
-        raise FormatError(
-            f"no vocabulary in {folder}: make one with `bovw build-vocab DIR --out {folder}`"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, error) from error
-    check_not_newer(folder, "vocabulary format", version, FORMAT)
-    return manifest
+        return np.array(map_array(path, dtype, dimensions))
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from error
 
 
-def damaged_files(folder: Path) -> list[str]:
-    """Return the names of a vocabulary's files that are missing or differ from their checksums."""
-    expected = read_manifest(folder).get("checksums", {})
-    return [name for name, digest in expected.items() if file_sha256(folder / name) != digest]
-
-
-def _kind_of(folder: Path, manifest: dict[str, Any]) -> FeatureKind | None:
-    """Return the kind of features that the words were trained on; None if it was not kept."""
-    kept = manifest.get("features")
-    if not isinstance(kept, dict):
+def _cells(folder: Path, manifest: Mapping[str, Any], shape: tuple[int, ...]) -> Cells | None:
+    """Return the words' cells; None if they are damaged, and have to be computed from the words."""
+    path = folder / CELLS
+    if file_sha256(path) != manifest.get("checksums", {}).get(CELLS):
         return None
-    if kept.keys() - FeatureKind.__dataclass_fields__.keys():
-        raise NewerFormatError(
-            f"the vocabulary in {folder} is of features that this bovw does not know: upgrade with "
-            "`pip install -U bovw`"
-        )
     try:
-        return FeatureKind(**kept)
-    except TypeError as error:
-        raise _damaged(folder, error) from error
-
-
-def _damaged(folder: Path, error: Exception) -> FormatError:
-    return FormatError(
-        f"the vocabulary in {folder} is damaged ({error}): make it again with `bovw build-vocab`"
-    )
+        return Cells.load(path, *shape)
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def made(folder: Path) -> Path:
     manifest = json.dumps({"format": 2, "checksums": checksums})
     (index.vocabulary_folder / "manifest.json").write_text(manifest)
     with IndexWriter.open(folder) as writer:
-        writer.commit(anew=True)
+        shutil.copytree(index.vocabulary_folder, writer.renew_vocabulary())
+        writer.commit()
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bovw.index import Index, IndexWriter
 from bovw.index.building import SegmentBuilder
-from bovw.index.catalog import ImageRow
+from bovw.index.rows import ImageRow
 from bovw.index.segment import Segment, postings_of
 from bovw.records import Features, Words
 

@@ -114,9 +114,9 @@ def test_names_that_lead_elsewhere_are_refused(members: Members, tmp_path: Path,
 
 def test_an_extra_member_is_refused(members: Members, tmp_path: Path) -> None:
     file = packed(tmp_path / "extra.zip", members | {"segments/99/gaps.npy": b"x"})
-    refused(file, r"segments/99/gaps\.npy is missing or does not belong")
+    refused(file, r"segments/99/gaps\.npy' is missing or does not belong")
     file = packed(tmp_path / "extra.zip", members | {"vocabulary-ab/manifest.json": b"x"})
-    refused(file, "vocabulary-ab/manifest.json is missing or does not belong")
+    refused(file, "vocabulary-ab/manifest.json' is missing or does not belong")
 
 
 @pytest.mark.slow
@@ -216,10 +216,6 @@ def with_catalog(members: Members, tmp_path: Path, *statements: str) -> Path:
     ],
 )
 def test_a_changed_catalog_is_refused(members: Members, tmp_path: Path, statement: str) -> None:
-    if statement.startswith("CREATE"):
-        # What it holds beside its tables is not looked at.
-        import_index(with_catalog(members, tmp_path, statement), tmp_path / "index")
-        return
     refused(with_catalog(members, tmp_path, statement), "not a complete index archive")
 
 
@@ -241,7 +237,7 @@ def test_a_made_up_catalog_is_refused(
 ) -> None:
     """Also where its digest is made up, too."""
     index = import_index(exported, tmp_path / "made up")
-    catalog = Catalog(index.folder, create=True)
+    catalog = Catalog(index.folder, writer=True)
     with catalog.transaction():
         meta = {k: v for k, v in catalog.meta.items() if k != "digest"}
         catalog.put_meta(meta | {key: place} | ({"graph_files": {}} if key == "graph" else {}))

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from bovw.errors import FormatError
 from bovw.index import Index, merging
-from bovw.index.catalog import FILE, FORMAT, ImageRow
+from bovw.index.catalog import FILE, FORMAT
 from bovw.index.names import Names
+from bovw.index.rows import ImageRow
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 from tests.index.samples import create, fill, written

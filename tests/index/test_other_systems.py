@@ -14,10 +14,10 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from bovw.compute import memory, threads
+from bovw.compute.files import sync_folder
 from bovw.demo.scenes import Collection
 from bovw.images import ImageFile
 from bovw.index import Index, IndexWriter
-from bovw.index.arrays import sync_folder
 from bovw.index.integrity import find_leftovers, find_problems
 from bovw.search import Searcher
 

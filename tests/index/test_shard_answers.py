@@ -19,9 +19,9 @@ from bovw.cluster.shard_search import ShardBackend, ShardSearcher
 from bovw.demo.scenes import Collection
 from bovw.errors import UnansweredError
 from bovw.index import Index, IndexWriter
-from bovw.index.catalog import ImageRow
 from bovw.index.manifest import parts_of
 from bovw.index.resharding import split_index
+from bovw.index.rows import ImageRow
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.records import Box, Features, WordQuery, Words
 from bovw.search import Searcher

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bovw.images.find import ImageFile, find_images, sha256
 from bovw.index import Index, IndexWriter
-from bovw.index.catalog import ImageRow
 from bovw.index.integrity import find_leftovers, find_problems
+from bovw.index.rows import ImageRow
 from bovw.ingest import build
 from bovw.ingest.build import build_index
 from bovw.ingest.encode import Described

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bovw.images.find import ImageFile, find_images
 from bovw.index import Index
-from bovw.index.catalog import ImageRow
+from bovw.index.rows import ImageRow
 from bovw.ingest.build import build_index
 from bovw.ingest.changes import ChangeSet
 from bovw.ingest.run import Recipe, Run

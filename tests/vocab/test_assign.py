@@ -91,7 +91,7 @@ def test_saved_cells_give_the_same_answers(
     values = floats(sift)
     first = Assigner(vocabulary.words)
     first.cells.save(tmp_path / "cells.npz")
-    second = Assigner(vocabulary.words, Cells.load(tmp_path / "cells.npz", 100))
+    second = Assigner(vocabulary.words, Cells.load(tmp_path / "cells.npz", 100, 128))
     assert np.array_equal(first.nearest(values, 5), second.nearest(values, 5))
 
 
@@ -113,8 +113,8 @@ def test_cells_of_other_words_are_refused(
     with np.load(tmp_path / "cells.npz") as saved:
         content = {**saved, **change}
     np.savez(tmp_path / "cells.npz", **content)
-    with pytest.raises(ValueError, match="cells"):
-        Cells.load(tmp_path / "cells.npz", 100)
+    with pytest.raises(ValueError, match=r"cells|shape"):
+        Cells.load(tmp_path / "cells.npz", 100, 128)
 
 
 def test_no_descriptors_have_no_words(vocabulary: Vocabulary) -> None:

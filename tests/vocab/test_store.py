@@ -14,8 +14,8 @@ from bovw.errors import FormatError
 from bovw.options import VocabularyOptions
 from bovw.records import Bytes
 from bovw.vocab import Vocabulary
-from bovw.vocab import vocabulary as store
-from bovw.vocab.vocabulary import damaged_files
+from bovw.vocab import manifest as store
+from bovw.vocab.manifest import damaged_files
 from tests.vocab.words import ARRAYS, featured
 
 
