@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bovw.errors import NewerFormatError
+from bovw.errors import FormatError, NewerFormatError
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,26 @@ class FeatureOptions:
         """Read the options that an index was made with.
 
         A missing option is newer than the index; its default means what was done before. Raises
-        NewerFormatError for an unknown option.
+        NewerFormatError for an unknown option, FormatError for a value that no image was described
+        with.
         """
         for name in kept.keys() - cls.__dataclass_fields__.keys():
             raise NewerFormatError(
                 f"the index was made with {name} {kept[name]}, which this bovw does not know: "
                 "upgrade with `pip install -U bovw`"
             )
-        return cls(**kept)
+        options = cls(**kept)
+        numbers = type(options.max_size) is type(options.max_features) is int
+        possible = numbers and type(options.upright) is bool
+        if not possible or not (
+            0 < options.max_size <= 2**16
+            and 0 < options.max_features <= 2**24
+            and 0 <= options.contrast < 1
+        ):
+            raise FormatError(
+                f"the index was made with {options}, which no bovw does: do not use it"
+            )
+        return options
 
 
 @dataclass(frozen=True)

@@ -56,11 +56,10 @@ class Graph(Arrays):
     def open(cls, folder: Path, images: int) -> Graph:
         """Read a graph of `images` images; raises FormatError if it is missing or damaged."""
         graph = cls.load(folder)
-        if not graph.fits({"images": images}) or not (
-            -1
-            <= graph.neighbours.min(initial=0)
-            <= graph.neighbours.max(initial=0)
-            < max(images, 1)
-        ):
+        least, most = graph.neighbours.min(initial=0), graph.neighbours.max(initial=0)
+        inside = least >= -1 and most < max(images, 1)
+        # NaN is in no range.
+        weighed = bool(((graph.weights >= 0) & (graph.weights <= 1)).all())
+        if not graph.fits({"images": images}) or not inside or not weighed:
             raise FormatError(f"{folder} is damaged: make it again with `bovw link`")
         return graph

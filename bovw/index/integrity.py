@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from bovw.errors import FormatError
@@ -70,6 +71,10 @@ def _misplaced(
             problems.append(f"{folder}: image {image} differs from the catalog")
         elif snapshot.statistics.features[image] != features:
             problems.append(f"{folder}: {held[0]} does not have {features} features")
+    if any(
+        one > other for one, other in pairwise(snapshot.names[i] for i in snapshot.names.by_name)
+    ):
+        problems.append(f"{folder}: its names are not in order")
     return problems + [f"{folder}: {row.name} is in no segment" for row in places.values()]
 
 

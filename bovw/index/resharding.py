@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bovw.compute.files import aside
 from bovw.errors import UsageError
 from bovw.index.building import merge
 from bovw.index.graph import Graph
@@ -25,7 +26,7 @@ def split_index(source: Path, count: int, folder: Path) -> Index:
     """Write the index in `source`, sharded or not, as `count` shards to `folder`.
 
     `shard_of` gives each image its shard. The graph of neighbours and the calibration are kept.
-    `source` stays as it is.
+    `source` stays as it is. The shards appear all at once, complete.
 
     Raises UsageError for no shards, FormatError if there is no index, or `folder` is in use.
     """
@@ -35,7 +36,18 @@ def split_index(source: Path, count: int, folder: Path) -> Index:
     check_free(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: give another folder")
-    create_shards(folder, count)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with aside(folder) as beside:
+        create_shards(beside, count)
+        _write_shards(index, beside, count)
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+    return Index.open(folder)
+
+
+def _write_shards(index: Index, folder: Path, count: int) -> None:
+    """Fill the shards of a new folder."""
     meta = index.meta
     made_with = meta["words"], meta["bits"], meta["fingerprint"], meta["options"]
     with ExitStack() as opened:
@@ -53,7 +65,6 @@ def split_index(source: Path, count: int, folder: Path) -> Index:
             writer.commit()
     graph = _renumbered(index.graph, index, Index.open(folder)) if index.graph else None
     join_shards(folder, graph, index.decoys)
-    return Index.open(folder)
 
 
 def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter]) -> None:

@@ -81,6 +81,8 @@ class Segment(Arrays):
                 raise damaged_file(folder / f"{name}.npy", "it does not fit the postings")
             if (np.diff(bounds) < 0).any():
                 raise damaged_file(folder / f"{name}.npy", "it does not ascend")
+        if segment.sizes.min(initial=1) < 1:
+            raise damaged_file(folder / "sizes.npy", "an image has no size")
         return segment
 
     @classmethod

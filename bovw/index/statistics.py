@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,12 @@ class Statistics(Arrays):
         "int32", "images", by="image", holds="how many different words an image has; 0 if removed"
     )
     live: Bools = stored("bool", "images", by="image", holds="false for a removed image")
+
+    def fits(self, counts: Mapping[str, int]) -> bool:
+        """Tell whether the shapes are as declared, and the numbers such as counting gives."""
+        counted = self.features.min(initial=0) >= 0 and self.distinct.min(initial=0) >= 0
+        weighed = np.isfinite(self.weights).all() and self.weights.min(initial=0) >= 0
+        return super().fits(counts) and bool(counted and weighed)
 
     @classmethod
     def of(cls, counts: Sequence[Counts], words: int) -> Statistics:
