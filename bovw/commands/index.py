@@ -170,7 +170,7 @@ def remove(names: tuple[str, ...], index: Path, quiet: bool) -> None:
 
     Example: bovw remove holiday/0012.jpg --index bovw-index
     """
-    from bovw.index import Index, edit_index, shard_of
+    from bovw.index import Index, commit_all, edit_index, shard_of
 
     with edit_index(index) as writers:
         holders = {name: writers[shard_of(name, len(writers))] for name in names}
@@ -179,8 +179,7 @@ def remove(names: tuple[str, ...], index: Path, quiet: bool) -> None:
             raise BovwError(f"{index} has no {', '.join(unknown)}: see `bovw list`")
         for name, holder in holders.items():
             holder.remove(name)
-        for writer in writers:
-            writer.commit()
+        commit_all(index, writers)
     say(quiet, contents(Index.open(index)))
 
 

@@ -54,13 +54,13 @@ def merge(index: Path, quiet: bool) -> None:
 
     Example: bovw merge --index bovw-index
     """
-    from bovw.index import Index, edit_index
+    from bovw.index import Index, commit_all, edit_index
 
     before = Index.open(index)
     with edit_index(index) as writers:
         for writer in writers:
             writer.compact()
-            writer.commit()
+        commit_all(index, writers)
     after = Index.open(index)
     say(quiet, f"{len(before.segments)} segments to {len(after.segments)}, "
                f"{before.removed:,} features of removed images dropped")  # fmt: skip

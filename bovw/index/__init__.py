@@ -6,7 +6,7 @@ from bovw.index.catalog import read_meta as read_meta
 from bovw.index.checksums import damaged_among as damaged_among
 from bovw.index.checksums import vocabulary_files as vocabulary_files
 from bovw.index.decoys import Decoys as Decoys
-from bovw.index.editing import commit_shared as commit_shared
+from bovw.index.editing import commit_all as commit_all
 from bovw.index.editing import edit_index as edit_index
 from bovw.index.editing import joining as joining
 from bovw.index.graph import Graph as Graph

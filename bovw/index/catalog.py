@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bovw.compute.files import unreadable
+from bovw.compute.files import is_regular, sync_folder, unreadable
 from bovw.compute.values import parse_json, record, whole
 from bovw.errors import BovwError, FormatError, check_not_newer
 from bovw.index.database import Database
@@ -19,6 +20,8 @@ from bovw.index.rows import COLUMNS, META, ImageRow, SegmentRow, image_row, segm
 
 FORMAT = 4
 FILE = "catalog.sqlite"
+# A copy of it, which is to become it together with those of other shards.
+STAGED = "catalog.staged.sqlite"
 # What SQLite says of a file that is there and whole.
 _NOT_DAMAGE = {
     sqlite3.SQLITE_BUSY,
@@ -45,23 +48,24 @@ CREATE TABLE IF NOT EXISTS images (
 class Catalog:
     """One connection to an index's catalog."""
 
-    def __init__(self, folder: Path, writer: bool = False) -> None:
+    def __init__(self, folder: Path, writer: bool = False, file: str = FILE) -> None:
         """Open the catalog of the index in `folder`; its format is checked first.
 
         writer  whether the caller holds the index's lock; the catalog need not exist
+        file    its name: FILE, or STAGED for what the next commit of all shards makes of it
 
         Raises FormatError if it is missing, damaged or of a newer format, BovwError if it cannot
         be read.
         """
-        self._folder = folder
-        if not writer and not os.path.lexists(folder / FILE):
+        self._folder, self._path = folder, folder / file
+        if not writer and not os.path.lexists(self._path):
             raise no_index(folder)
         try:
-            self._database = Database(folder / FILE, _SCHEMA, writer)
+            self._database = Database(self._path, _SCHEMA, writer)
         except sqlite3.Error as error:
             raise self._failed(error) from error
         except OSError as error:
-            raise unreadable(folder / FILE, error) from error
+            raise unreadable(self._path, error) from error
         try:
             self.meta = self._read_meta()
         except BaseException:
@@ -131,7 +135,7 @@ class Catalog:
                     self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise FormatError(
-                f"cannot write to {self._folder / FILE} ({error}): check the disk and permissions"
+                f"cannot write to {self._path} ({error}): check the disk and permissions"
             ) from error
 
     def put_meta(self, meta: dict[str, Any]) -> None:
@@ -192,7 +196,7 @@ class Catalog:
                 found = [] if same else ["its content is not what was written"]
         except sqlite3.Error as error:
             found = [str(error)]
-        return [f"{self._folder / FILE} is damaged: {one}" for one in found]
+        return [f"{self._path} is damaged: {one}" for one in found]
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -208,15 +212,14 @@ class Catalog:
         """Return the error for what SQLite says: damage, or what keeps it from reading."""
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _NOT_DAMAGE:
             return BovwError(
-                f"cannot read {self._folder / FILE} ({error}): check permissions, the disk and "
+                f"cannot read {self._path} ({error}): check permissions, the disk and "
                 "the system's limits"
             )
         return self._damaged(error)
 
     def _damaged(self, error: Exception) -> FormatError:
         return FormatError(
-            f"{self._folder / FILE} is damaged ({error}): delete the folder and index the images "
-            "again"
+            f"{self._path} is damaged ({error}): delete the folder and index the images again"
         )
 
 
@@ -230,6 +233,27 @@ def read_meta(folder: Path) -> dict[str, Any]:
     catalog = Catalog(folder)
     catalog.close()
     return catalog.meta
+
+
+def stage(folder: Path) -> str:
+    """Copy the catalog of an index whose lock the caller holds; return the copy's name."""
+    drop_staged(folder)
+    shutil.copyfile(folder / FILE, folder / STAGED)
+    sync_folder(folder)
+    return STAGED
+
+
+def drop_staged(folder: Path) -> None:
+    """Remove a staged catalog, and what a killed writer left beside it."""
+    for name in (f"{STAGED}-journal", STAGED):
+        (folder / name).unlink(missing_ok=True)
+
+
+def take_staged(folder: Path) -> None:
+    """Make a staged catalog, if there is one, that of the index whose lock the caller holds."""
+    if is_regular(folder / STAGED):
+        (folder / STAGED).replace(folder / FILE)
+        sync_folder(folder)
 
 
 def no_index(folder: Path) -> FormatError:

@@ -24,6 +24,11 @@ class Committed:
         """The name of the folder of its vocabulary."""
         return self.meta.get("vocabulary")
 
+    def other_vocabulary(self, fingerprint: str) -> str:
+        """Return another name for it: they take turns, one digit longer or shorter."""
+        names = [f"vocabulary-{fingerprint[:length]}" for length in (16, 17)]
+        return names[self.vocabulary == names[0]]
+
     def damaged(self) -> set[str]:
         """Return the components that are missing or differ from their checksums."""
         return {kind for kind in COMPONENTS if kind in self.meta and not self._is_whole(kind)}

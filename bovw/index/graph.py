@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from bovw.errors import FormatError
 from bovw.index.arrays import Arrays, stored
+from bovw.index.names import Names
 from bovw.records import Floats, Ints
 
 NEIGHBOURS = 10
@@ -63,3 +64,7 @@ class Graph(Arrays):
         if not graph.fits({"images": images}) or not inside or not weighed:
             raise FormatError(f"{folder} is damaged: make it again with `bovw link`")
         return graph
+
+
+# Makes a graph once the images have their numbers.
+MakeGraph = Callable[[Names], Graph]

@@ -17,7 +17,7 @@ from bovw.compute.files import is_folder
 from bovw.errors import FormatError
 from bovw.index.arrays import Arrays, lengths
 from bovw.index.decoys import Decoys
-from bovw.index.graph import Graph
+from bovw.index.graph import Graph, MakeGraph
 from bovw.index.layout import NUMBER, check_folders, inside
 from bovw.index.leftovers import remove_left_over, unused
 from bovw.index.manifest import FORMAT, read_manifest, write_manifest
@@ -122,23 +122,32 @@ def open_shards(folder: Path, manifest: dict[str, Any]) -> list[Snapshot]:
                 f"the shard {folder / name} is missing, or a link that is not followed: put it "
                 "back, or see `bovw shard`"
             )
-    return [Snapshot(folder / name) for name in manifest["shards"]]
+    staged = manifest.get("staged", False)
+    return [Snapshot(folder / name, staged) for name in manifest["shards"]]
 
 
-def join_shards(folder: Path, graph: Graph | None = None, decoys: Decoys | None = None) -> None:
+def join_shards(
+    folder: Path,
+    graph: MakeGraph | None = None,
+    decoys: Decoys | None = None,
+    staged: bool = False,
+) -> None:
     """Store the statistics and names of all shards beside them, their graph and what decoys found.
+
+    staged  whether to commit what is staged in the shards, all at once; the caller takes it then
 
     Does nothing if no shard has changed and nothing is given. Raises FormatError if a shard is
     missing, is there twice, or shares an image with another.
     """
     manifest = read_manifest(folder)
-    parts = open_shards(folder, manifest)
+    shards = {"format": FORMAT, "shards": manifest["shards"]} | ({"staged": True} if staged else {})
+    parts = open_shards(folder, shards)
     joined = Joined(folder, manifest, parts)
     if joined.is_current and not graph and not decoys:
         return
     written: dict[str, Arrays] = {"statistics": joined.statistics, "names": joined.names}
     kept: dict[str, Arrays | None] = {
-        "graph": graph or joined.graph,
+        "graph": graph(joined.names) if graph else joined.graph,
         "calibration": decoys or joined.decoys,
     }
     written |= {kind: arrays for kind, arrays in kept.items() if arrays}
@@ -157,7 +166,7 @@ def join_shards(folder: Path, graph: Graph | None = None, decoys: Decoys | None 
         "signs": digests(parts),
         "numbering": joined.numbering(),
     }
-    write_manifest(folder, {"format": FORMAT, "shards": manifest["shards"], "joined": stored})
+    write_manifest(folder, {**shards, "joined": stored})
     for path in before:
         remove_left_over(path)
 

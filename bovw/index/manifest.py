@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bovw.compute.files import open_regular, replace_file, unreadable
-from bovw.compute.values import listing, mapping, parse_json, record, text, whole
+from bovw.compute.values import listing, mapping, one_of, parse_json, record, text, whole
 from bovw.errors import FormatError, check_not_newer
 from bovw.index.catalog import FILE, read_meta
 from bovw.index.checksums import damaged_among
@@ -23,6 +23,7 @@ _BYTES = 64_000_000
 _MANIFEST = record(
     {"format": whole(1), "shards": listing(text(SHARD_NAME), least=1)},
     {
+        "staged": one_of(True),
         "joined": record(
             {
                 **{kind: text(f"{kind}/{NUMBER}") for kind in NEEDED},
@@ -31,7 +32,7 @@ _MANIFEST = record(
                 "numbering": CHECKSUM,
             },
             {kind: text(f"{kind}/{NUMBER}") for kind in OPTIONAL},
-        )
+        ),
     },
 )
 

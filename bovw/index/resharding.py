@@ -6,6 +6,7 @@ import shutil
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from bovw.index.index import Index
 from bovw.index.joined import join_shards
 from bovw.index.leftovers import check_free
 from bovw.index.manifest import create_shards, parts_of, shard_of
+from bovw.index.names import Names
 from bovw.index.rows import ImageRow
 from bovw.index.writer import IndexWriter
 
@@ -63,7 +65,7 @@ def _write_shards(index: Index, folder: Path, count: int) -> None:
         _deal_out(index, rows, writers)
         for writer in writers:
             writer.commit()
-    graph = _renumbered(index.graph, index, Index.open(folder)) if index.graph else None
+    graph = partial(_renumbered, index.graph, index) if index.graph else None
     join_shards(folder, graph, index.decoys)
 
 
@@ -82,14 +84,14 @@ def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter
             writers[shard].adopt(merge([segment], [chosen]), unplaced)
 
 
-def _renumbered(graph: Graph, old: Index, new: Index) -> Graph:
+def _renumbered(graph: Graph, old: Index, names: Names) -> Graph:
     """Return a graph with the image numbers of another index."""
     numbers = np.full(len(old.names), -1, np.int32)
     for image in np.flatnonzero(old.statistics.live).tolist():
-        found = new.names.find(old.names[image])
+        found = names.find(old.names[image])
         numbers[image] = -1 if found is None else found
     own = np.flatnonzero(numbers >= 0)
-    neighbours = np.full((len(new.names), graph.neighbours.shape[1]), -1, np.int32)
+    neighbours = np.full((len(names), graph.neighbours.shape[1]), -1, np.int32)
     weights = np.zeros(neighbours.shape, np.float32)
     linked = graph.neighbours[own]
     neighbours[numbers[own]] = np.where(linked >= 0, numbers[linked], -1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bovw.compute.files import is_regular
 from bovw.errors import FormatError
 from bovw.index.arrays import lengths
-from bovw.index.catalog import FILE, Catalog, no_index
+from bovw.index.catalog import FILE, STAGED, Catalog, no_index
 from bovw.index.checksums import damaged_among, files_of, vocabulary_files
 from bovw.index.decoys import Decoys
 from bovw.index.graph import Graph
@@ -26,9 +28,12 @@ class Snapshot:
     See `bovw.index.Index`, which consists of one or more snapshots.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Map the files of the last commit; raises as `Index.open` does."""
-        self.folder = folder
+    def __init__(self, folder: Path, staged: bool = False) -> None:
+        """Map the files of the last commit; raises as `Index.open` does.
+
+        staged  whether what is staged is committed already, as the shards' manifest says
+        """
+        self.folder, self._staged = folder, staged
         while True:
             self._read_catalog()
             try:
@@ -49,7 +54,7 @@ class Snapshot:
 
         Raises FormatError if they no longer match the snapshot.
         """
-        catalog = Catalog(self.folder)
+        catalog = self._catalog()
         try:
             rows, meta = catalog.images(), catalog.meta
         finally:
@@ -62,7 +67,7 @@ class Snapshot:
 
     def outdated(self) -> bool:
         """Tell whether the index has changed since it was opened."""
-        catalog = Catalog(self.folder)
+        catalog = self._catalog()
         try:
             return bool(catalog.meta.get("names") != self.meta["names"])
         finally:
@@ -80,8 +85,14 @@ class Snapshot:
         """Return the size of every file except the vocabulary's, by its path in the index."""
         return {name: (self.folder / name).stat().st_size for name in (FILE, *self.files())}
 
+    def _catalog(self) -> Catalog:
+        if self._staged and is_regular(self.folder / STAGED):
+            with suppress(FormatError):  # it has just been taken
+                return Catalog(self.folder, file=STAGED)
+        return Catalog(self.folder)
+
     def _read_catalog(self) -> None:
-        catalog = Catalog(self.folder)
+        catalog = self._catalog()
         try:
             self.meta: dict[str, Any] = catalog.meta
             if not self.meta:

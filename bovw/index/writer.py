@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,8 @@ from bovw.compute.files import file_sha256, sync_folder
 from bovw.errors import FormatError, damaged_file
 from bovw.index.arrays import Arrays
 from bovw.index.building import SegmentBuilder, StoredSegment
-from bovw.index.catalog import FILE, Catalog, no_index, read_meta
+from bovw.index.catalog import FILE, Catalog, no_index, read_meta, stage, take_staged
 from bovw.index.committed import Committed
-from bovw.index.decoys import Decoys
-from bovw.index.graph import Graph
 from bovw.index.layout import check_folders
 from bovw.index.leftovers import check_free, remove_beginnings
 from bovw.index.lock import WriterLock
@@ -26,6 +24,7 @@ from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
 from bovw.records import Features, Words
 
+MakeComponent = Callable[[Names], Arrays]
 # The segment number of images that are not in a segment yet.
 PENDING = 0
 
@@ -37,6 +36,7 @@ class IndexWriter:
 
     rows  every image by name, as the catalog will have it after the commit
     meta  the catalog's values for the whole index
+    committed  what the last commit holds
     """
 
     def __init__(self, folder: Path, meta: dict[str, Any] | None = None) -> None:
@@ -44,15 +44,16 @@ class IndexWriter:
         self.folder = Path(folder)
         self.rows: dict[str, ImageRow] = {}
         self._changed: set[str] = set()
-        self._given: dict[str, Arrays] = {}
-        self._committed = Committed(self.folder)
+        self._given: dict[str, MakeComponent] = {}
+        self._staged = False
+        self.committed = Committed(self.folder)
         self._lock = WriterLock(self.folder)
         self._lock.acquire()
         try:
             check_folders(self.folder)
             self._segments = LiveSegments(self.folder)
             self.meta = self._read() if meta is None else meta
-            self._vocabulary = self.meta.get("vocabulary", f"vocabulary-{self._mark[:16]}")
+            self._vocabulary = self.committed.vocabulary or self.renew_vocabulary().name
             self._start_segment()
         except BaseException:
             self._lock.release()
@@ -93,12 +94,14 @@ class IndexWriter:
 
     def close(self) -> None:
         """Remove what was written and not committed, and let the next writer in."""
-        self._committed.remove_others()
+        # Shards may have been told to take what is staged.
+        if not self._staged:
+            self.committed.remove_others()
         self._lock.release()
 
     def abandon(self) -> None:
         """Remove the folder if nothing was ever committed to it."""
-        if not self._committed.meta:
+        if not self.committed.meta:
             remove_beginnings(self.folder)
 
     @property
@@ -109,15 +112,10 @@ class IndexWriter:
     def renew_vocabulary(self) -> Path:
         """Return the folder for a new copy of the vocabulary, which the next commit takes.
 
-        The present one stays until then. So the names take turns, one digit longer or shorter.
+        The present one stays until then.
         """
-        names = [f"vocabulary-{self._mark[:length]}" for length in (16, 17)]
-        self._vocabulary = names[self._committed.vocabulary == names[0]]
+        self._vocabulary = self.committed.other_vocabulary(self.meta["fingerprint"])
         return self.vocabulary_folder
-
-    @property
-    def _mark(self) -> str:
-        return str(self.meta["fingerprint"])
 
     def add(self, row: ImageRow, features: Features, words: Words) -> None:
         """Add an image with one word per feature, or replace the image of that name."""
@@ -157,10 +155,6 @@ class IndexWriter:
         self.rows[row.name] = row
         self._vacate(old, row)
 
-    def damaged_components(self) -> set[str]:
-        """Return what follows from the segments, or was measured, and differs from its checksum."""
-        return self._committed.damaged()
-
     def damaged_segments(self) -> list[int]:
         """Return the segments that differ from their checksums; reads them all."""
         return self._segments.damaged()
@@ -173,23 +167,20 @@ class IndexWriter:
         self._changed.update(lost)
         return lost
 
-    def put_graph(self, graph: Graph) -> None:
-        """Replace the graph of images that show the same thing."""
-        self._given["graph"] = graph
-
-    def put_decoys(self, decoys: Decoys) -> None:
-        """Replace what decoys found."""
-        self._given["calibration"] = decoys
+    def put(self, kind: str, make: MakeComponent) -> None:
+        """Replace a component that not every commit makes; it is made of the images' names."""
+        self._given[kind] = make
 
     def compact(self) -> None:
         """Rewrite segments without their removed images, and merge small ones."""
         self._segments.compact()
         self._take_moved()
 
-    def commit(self, anew: bool = False) -> None:
+    def commit(self, anew: bool = False, staged: bool = False) -> None:
         """Commit all changes at once, then remove unused files.
 
-        anew  rewrite what follows from the segments, even if nothing has changed
+        anew    rewrite what follows from the segments, even if nothing has changed
+        staged  write everything but the commit, which `take_staged` makes
         """
         self._flush()
         self._segments.merge()
@@ -197,12 +188,12 @@ class IndexWriter:
         renumbered = self._segments.renumbered
         renewed = self._vocabulary != self.meta.get("vocabulary")
         if not (self._changed or renumbered or self._given or renewed or anew):
-            self._committed.remove_others()
+            self.committed.remove_others()
             return
         number = self._segments.take_number()
         written = self._components()
         # A graph holds the images' numbers.
-        lost = self._committed.damaged() | ({"graph"} if renumbered else set())
+        lost = self.committed.damaged() | ({"graph"} if renumbered else set())
         made_anew = {"digest", *lost, *(f"{kind}_files" for kind in lost)}
         meta = {key: value for key, value in self.meta.items() if key not in made_anew}
         if renewed:
@@ -213,19 +204,27 @@ class IndexWriter:
             meta[kind] = f"{kind}/{number}"
             meta[f"{kind}_files"] = arrays.save(self.folder / meta[kind])
         sync_folder(self.folder)
-        self._write(meta)
+        self._write(meta, staged)
         self._segments.committed()
-        self._committed.remove_others()
+        if not staged:
+            self.committed.remove_others()
+
+    def take_staged(self) -> None:
+        """Commit what is staged, if anything is; then remove unused files."""
+        take_staged(self.folder)
+        self._staged = False
+        self.committed.remove_others()
 
     def _components(self) -> dict[str, Arrays]:
         """Return the statistics and names of the present segments, and the components given."""
         slots = [slot for one in self._segments.states for slot in one.slots]
         texts = [(slot.folder, slot.name) if slot else ("", "") for slot in slots]
+        names = Names.of(texts)
         written: dict[str, Arrays] = {
             "statistics": Statistics.of(self._segments.count(), self.meta["words"]),
-            "names": Names.of(texts),
+            "names": names,
         }
-        return written | self._given
+        return written | {kind: make(names) for kind, make in self._given.items()}
 
     def _read(self) -> dict[str, Any]:
         """Read the catalog, after SQLite has dropped a killed commit; return its meta."""
@@ -244,11 +243,13 @@ class IndexWriter:
                 raise damaged_file(
                     self.folder / FILE, f"{row.name!a} is in no segment, or where another is"
                 )
-        self._committed = Committed(self.folder, catalog.meta, self._segments.numbers)
+        self.committed = Committed(self.folder, catalog.meta, self._segments.numbers)
         return catalog.meta
 
-    def _write(self, meta: dict[str, Any]) -> None:
-        catalog = Catalog(self.folder, writer=True)
+    def _write(self, meta: dict[str, Any], staged: bool) -> None:
+        self._staged = staged
+        file = stage(self.folder) if staged else FILE
+        catalog = Catalog(self.folder, writer=True, file=file)
         try:
             with catalog.transaction():
                 catalog.put_meta(meta)
@@ -259,7 +260,7 @@ class IndexWriter:
         finally:
             catalog.close()
         self.meta = catalog.meta
-        self._committed = Committed(self.folder, self.meta, self._segments.numbers)
+        self.committed = Committed(self.folder, self.meta, self._segments.numbers)
         self._changed.clear()
         self._given = {}
 

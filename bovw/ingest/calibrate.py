@@ -14,7 +14,7 @@ from bovw.compute.processes import map_processes
 from bovw.errors import ImageError, QueryError
 from bovw.features import describer_of
 from bovw.images import read_picture
-from bovw.index import Decoys, Index, commit_shared, edit_index, postings_of
+from bovw.index import Decoys, Index, commit_all, edit_index, postings_of
 from bovw.ingest.opened import opened
 from bovw.ingest.run import Run
 from bovw.options import FeatureOptions
@@ -62,7 +62,7 @@ def calibrate_index(folder: Path, run: Run = Run()) -> Decoys:
         meanings = [one.best for one in found if one.best is not None]
         verified = round(sum(one.verified for one in found) / max(len(found), 1))
         decoys = Decoys.of(meanings, len(found), verified, len(live))
-        commit_shared(folder, writers, decoys=decoys)
+        commit_all(folder, writers, decoys=decoys)
     return decoys
 
 

@@ -15,7 +15,7 @@ from bovw.compute.processes import map_processes
 from bovw.errors import ImageError
 from bovw.features import describer_of
 from bovw.images import read_picture
-from bovw.index import Graph, Index, commit_shared, edit_index, shard_of
+from bovw.index import Graph, Index, commit_all, edit_index, shard_of
 from bovw.ingest.opened import opened
 from bovw.ingest.run import Run
 from bovw.records import Box, Features, WordQuery, Words
@@ -66,10 +66,9 @@ def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Grap
                     writer = writers[shard_of(name, len(writers))]
                     row = replace(writer.rows[name], features=len(answer.features))
                     writer.add(row, answer.features, answer.words)
-        for writer in writers:
-            writer.commit()
-        graph = _graph_of(found, Index.open(folder).names)
-        commit_shared(folder, writers, graph=graph)
+        commit_all(folder, writers, graph=partial(_graph_of, found))
+    graph = Index.open(folder).graph
+    assert graph, "it was just committed"
     return graph
 
 

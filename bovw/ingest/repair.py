@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bovw.index import damaged_among, edit_index, forget_damaged, vocabulary_files
+from bovw.index import commit_all, damaged_among, edit_index, forget_damaged, vocabulary_files
 from bovw.vocab import Vocabulary
 
 
@@ -23,6 +23,7 @@ def repair_index(folder: Path) -> list[str]:
                 words = Vocabulary.load(writer.vocabulary_folder)
                 words.save(writer.renew_vocabulary())
             lost += [name for id in writer.damaged_segments() for name in writer.discard(id)]
-            writer.commit(anew=bool(writer.damaged_components()))
         forget_damaged(folder)
+        damaged = any(writer.committed.damaged() for writer in writers)
+        commit_all(folder, writers, anew=damaged)
     return sorted(lost)

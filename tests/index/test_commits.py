@@ -147,7 +147,7 @@ def test_an_image_is_replaced_by_name(folder: Path, tmp_path: Path) -> None:
 def test_renaming_keeps_features_and_graph(folder: Path) -> None:
     before = content(Index.open(folder))
     with IndexWriter.open(folder) as opened:
-        opened.put_graph(Graph.of([[(1, 20.0)], [], []]))
+        opened.put("graph", lambda names: Graph.of([[(1, 20.0)], [], []]))
         opened.commit()
     with IndexWriter.open(folder) as opened:
         opened.rename("a.jpg", replace(opened.rows["a.jpg"], name="d.jpg", folder="/other/"))

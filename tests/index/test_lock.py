@@ -203,7 +203,7 @@ def test_a_lock_file_that_is_none_is_told(tmp_path: Path, content: bytes | None)
         (tmp_path / LOCK_FILE).mkdir()
     else:
         (tmp_path / LOCK_FILE).write_bytes(content)
-    assert "cannot write to" in refusal(tmp_path)
+    assert f"{LOCK_FILE} is not what bovw writes there" in refusal(tmp_path)
 
 
 def test_a_full_disk_is_told_and_leaves_no_lock(
@@ -212,7 +212,7 @@ def test_a_full_disk_is_told_and_leaves_no_lock(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     assert "No space left on device" in refusal(tmp_path)
     monkeypatch.undo()
     with WriterLock(tmp_path):

@@ -140,7 +140,8 @@ def test_any_shards_answer_as_one(data: st.DataObject) -> None:
             writer.vocabulary_folder.mkdir()
             for name in names:
                 features, own = drawn(rng, words, int(rng.integers(1, 6)))
-                writer.add(ImageRow(f"{name}.jpg", "/x/", features=len(features)), features, own)
+                row = ImageRow(f"{name}.jpg", "/x/", None, None, None, 100, 100, len(features))
+                writer.add(row, features, own)
             writer.commit()
         one, shards = Index.open(folder), split_index(folder, count, Path(place) / "shards")
         features, own = drawn(rng, words, 6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bovw.errors import BovwError, FormatError
 from bovw.images.find import find_images
 from bovw.index import Decoys, Index, IndexWriter
 from bovw.index.integrity import find_problems
+from bovw.index.names import Names
 from bovw.index.resharding import split_index
 from bovw.ingest.build import build_index
 from bovw.ingest.calibrate import SYMMETRIC, calibrate_index, is_outgrown
@@ -185,12 +187,16 @@ def test_an_index_that_changed_is_asked_anew(update: Updates, pictures: list[Pat
     assert same(decoys, calibrate_index(copy, run_of()))
 
 
+def always(decoys: Decoys) -> Callable[[Names], Decoys]:
+    return lambda names: decoys
+
+
 def test_an_index_is_outgrown_at_twice_its_size(update: Updates) -> None:
     index = update()
     assert len(index) == 3 and is_outgrown(index)
     for images, outgrown in ((3, False), (2, False), (1, True), (0, True), (100, False)):
         with IndexWriter.open(update.folder) as writer:
-            writer.put_decoys(Decoys.of([], 1, 1, images))
+            writer.put("calibration", always(Decoys.of([], 1, 1, images)))
             writer.commit()
         assert is_outgrown(Index.open(update.folder)) is outgrown
 

@@ -87,7 +87,7 @@ def test_the_index_says_so_and_checks_it(linked: Path, index_folder: Path, tmp_p
     shutil.copytree(linked, tmp_path / "index")
     place = Index.open(tmp_path / "index").meta["graph"]
     file = tmp_path / "index" / place / "weights.npy"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    file.write_bytes(file.read_bytes()[:-4] + b"x" + file.read_bytes()[-3:])
     assert describe_folder(tmp_path / "index")["damaged"] == [f"{place}/weights.npy"]
     np.save(file.with_name("neighbours.npy"), np.full((16, NEIGHBOURS), 16, np.int32))
     with pytest.raises(FormatError, match="bovw link"):

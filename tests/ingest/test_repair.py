@@ -79,7 +79,7 @@ def test_a_damaged_graph_is_left_out(update: Updates) -> None:
     update()
     for damaged in (False, True):
         with IndexWriter.open(update.folder) as opened:
-            opened.put_graph(Graph.of([[(1, 9.0)], [], []]))
+            opened.put("graph", lambda names: Graph.of([[(1, 9.0)], [], []]))
             opened.commit()
         if damaged:
             spoil(next((update.folder / "graph").rglob("weights.npy")))
@@ -100,5 +100,5 @@ def test_a_damaged_list_of_columns_is_told(update: Updates) -> None:
     update()
     path = update.folder / FILE
     path.write_bytes(path.read_bytes().replace(b"folder TEXT", b"fonder TEXT"))
-    with pytest.raises(FormatError, match="no such column: folder"):
+    with pytest.raises(FormatError, match="its tables are not those of an index"):
         find_problems(update.folder)
