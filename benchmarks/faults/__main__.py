@@ -13,6 +13,9 @@ two at once readers open the index anew for every query while a writer commits; 
             be told of the first, and must get in once the first is killed.
 damage      flips a byte of an index, or cuts, empties, removes or swaps a file: what `bovw check`
             finds, what a query does, and what `bovw check --repair` brings back.
+hostile     changes whole indexes, checksums too, as somebody would who means harm: links, pipes,
+            journals, tables, values, arrays, archives. Run it with NUMBA_BOUNDSCHECK=1 and a
+            NUMBA_CACHE_DIR of its own, too: kernels then say where they leave an array.
 
 The script prints a row for each count, marks those that should be 0 and are not, and writes all
 counts to results/faults.json. The exit code is 1 if a count that must be 0 is not.
@@ -38,6 +41,7 @@ from faults.bench import prepare
 from faults.counts import NEVER, Counts
 from faults.crashes import try_guard
 from faults.damage import try_damage
+from faults.hostile import try_hostile
 from faults.kills import Killer
 from faults.together import try_two_at_once
 
@@ -51,6 +55,7 @@ def main() -> None:
             "bad files": lambda: try_bad_files(bench, arguments.files) | try_guard(bench.rng),
             "two at once": lambda: try_two_at_once(bench, arguments.seconds),
             "damage": lambda: try_damage(bench, arguments.flips),
+            "hostile": lambda: try_hostile(bench, arguments.variants),
         }
         results = earlier() if arguments.only else {}
         for part, run in parts.items():
@@ -80,7 +85,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--flips", type=int, default=600)
     parser.add_argument("--scratch", type=Path)
-    names = ("kills", "bad files", "two at once", "damage")
+    parser.add_argument("--variants", type=int, default=5000)
+    names = ("kills", "bad files", "two at once", "damage", "hostile")
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     return parser.parse_args()
 

@@ -74,11 +74,14 @@ def evaluate_dataset(
     from bovw.evaluation.results import as_text
     from bovw.evaluation.run import evaluate
     from bovw.ingest.run import Run
+    from bovw.results.files import check_output
     from bovw.search import Searcher
 
     if html and ablation:
         raise UsageError("--html shows one method, --ablation measures all: give one of the two")
     check_html(html)
+    if run:
+        check_output(run, "", ".run", ".txt", ".trec")
     loaded = load(dataset, images, truth)
     skips = Skips()
     how = Run(jobs, progress(quiet), skips)
@@ -106,14 +109,15 @@ def _print(format: str, content: Callable[[], dict[str, Any]], text: Callable[[]
 
 def _write_files(result: Evaluation, images: Path, run: Path | None, html: Path | None) -> None:
     """Write the TREC run and the HTML page, if asked for."""
+    from bovw.results.files import write_output
+
     if run:
         from bovw.results.formats import Answer, as_trec
 
         answers = [Answer(outcome.query.id, outcome.hits) for outcome in result.outcomes]
-        run.write_text(as_trec(answers), encoding="utf-8")
+        write_output(run, as_trec(answers).encode())
     if html:
         from bovw.report import evaluation_page
-        from bovw.results.files import write_output
 
         write_output(html, evaluation_page(result, images))
 

@@ -23,6 +23,8 @@ from bovw.errors import BovwError, damaged_file
 
 # Windows has neither; it has few links, and no FIFOs.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+# Bytes of the longest file that is no array.
+_LONGEST = 2**30
 # What the system says of a file that is there and whole.
 _NOT_DAMAGE = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR}
 
@@ -70,15 +72,31 @@ def unreadable(path: Path, error: OSError) -> BovwError:
 def file_sha256(path: Path) -> str:
     """Return a regular file's SHA-256, or an empty string if there is no such file.
 
-    Raises BovwError if there is one that this process may not read.
+    A file that is far longer than what bovw writes is not read either: a few blocks on the disk can
+    pass for years of reading. Raises BovwError if there is one that this process may not read.
     """
     try:
         with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > _longest(path, file):
+                return ""
+            file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         if error.errno in _NOT_DAMAGE:
             raise unreadable(path, error) from error
         return ""
+
+
+def _longest(path: Path, file: IO[bytes]) -> float:
+    """Return how long a file may be; an array's header says so."""
+    if path.suffix != ".npy":
+        return _LONGEST
+    try:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return float(file.tell() + dtype.itemsize * prod(shape))
+    except Exception:  # a damaged header can fail in any way
+        return _LONGEST
 
 
 def map_array(path: Path, dtype: str, dimensions: int) -> npt.NDArray[Any]:

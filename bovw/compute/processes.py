@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Protocol, TypeVar
 
@@ -45,9 +47,17 @@ def map_processes(function: Callable[[T], R], items: Iterable[T], jobs: int) -> 
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    threading.excepthook = _report
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="3*n_jobs")
         try:
             yield from parallel(joblib.delayed(function)(item) for item in items)
         except TerminatedWorkerError as error:
             raise BovwError(DEAD_WORKER) from error
+
+
+def _report(failed: threading.ExceptHookArgs) -> None:
+    """Print a thread's error, unless loky's thread looks for a task that Ctrl-C took from it."""
+    name = type(failed.thread).__name__
+    if not (issubclass(failed.exc_type, KeyError) and name == "_ExecutorManagerThread"):
+        sys.excepthook(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)

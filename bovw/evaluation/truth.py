@@ -6,9 +6,11 @@ strings and numbers.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pickle
+import pickletools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -94,11 +96,18 @@ class _DataUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which was not run")
 
 
+def _unpickled(content: bytes) -> Any:
+    """Return what a pickle holds; a number of its memo beyond its size would cost memory."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if "PUT" in opcode.name and int(argument or 0) > len(content):
+            raise ValueError("its memo is larger than it is")
+    return _DataUnpickler(io.BytesIO(content)).load()
+
+
 def read_pickle(path: Path, labels: Sequence[str]) -> Truth:
     """Read `gnd_*.pkl`: {"imlist", "qimlist", "gnd": [{"bbx", label: indices into imlist}]}."""
     try:
-        with path.open("rb") as file:
-            content = _DataUnpickler(file).load()
+        content = _unpickled(path.read_bytes())
         # A dictionary, unlike a list, does not take a negative index for one from the end.
         names = dict(enumerate(_strings(content, "imlist")))
         pairs = zip(_strings(content, "qimlist"), _field(content, "gnd", list), strict=True)
@@ -115,8 +124,12 @@ def _pickled_query(
     image: str, judged: Any, names: dict[int, str], labels: Iterable[str]
 ) -> JudgedQuery:
     numbers = {label: _field(judged, label, list) for label in labels}
-    if unknown := [i for listed in numbers.values() for i in listed if i not in names]:
-        raise ValueError(f"query {image} has {unknown[0]!r}, which is no index into imlist")
+    for index in (index for listed in numbers.values() for index in listed):
+        # A tuple of tuples of tuples takes for ever to look up, or to print.
+        if not isinstance(index, int):
+            raise ValueError(f"query {image} has a {type(index).__name__} for an index into imlist")
+        if index not in names:
+            raise ValueError(f"query {image} has {index}, which is no index into imlist")
     judgements = {label: frozenset(names[i] for i in numbers[label]) for label in numbers}
     return _official_query(image, _box(_field(judged, "bbx", list)), judgements)
 
@@ -226,5 +239,6 @@ def _repeated(names: Sequence[str]) -> str | None:
 def _box(values: Sequence[Any]) -> Box:
     numeric = all(isinstance(v, int | float) and math.isfinite(v) for v in values)
     if len(values) != 4 or not numeric or values[0] >= values[2] or values[1] >= values[3]:
-        raise ValueError(f"the region {list(values)} is not x1, y1, x2, y2 with x1 < x2, y1 < y2")
+        shown = list(values) if numeric else "given"
+        raise ValueError(f"the region {shown} is not x1, y1, x2, y2 with x1 < x2, y1 < y2")
     return Box(*map(float, values))

@@ -73,7 +73,7 @@ class Database:
         # File names are bytes: those that are not UTF-8 become Python's surrogate escapes.
         self.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         size = path.stat().st_size
-        self._most = _VALUE + 2 * size
+        self._most = min(_VALUE + 2 * size, 2**31 - 1)
         self._steps = _STEPS + _STEPS_A_BYTE * size
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._most)
         self.connection.set_progress_handler(self._spend, _STEPS_AT_ONCE)

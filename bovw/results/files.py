@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from bovw.compute.files import replace_file
 from bovw.errors import BovwError, UsageError
 
 
@@ -15,7 +15,10 @@ def check_output(path: Path, *suffixes: str) -> None:
     BovwError if `path` is a folder or its folder does not exist.
     """
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path} does not end in {' or '.join(suffixes)}: give such a name")
+        told = " or ".join(suffix for suffix in suffixes if suffix)
+        raise UsageError(f"{path} does not end in {told}: give such a name")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UsageError(f"{path} is not a regular file: give another name")
     if path.is_dir():
         raise BovwError(f"{path} is a folder: give the name of a file in it")
     if not path.parent.is_dir():
@@ -24,11 +27,7 @@ def check_output(path: Path, *suffixes: str) -> None:
 
 def write_output(path: Path, content: bytes) -> None:
     """Write a temporary file and rename it; raises BovwError if the disk fails."""
-    aside = path.with_name(f".bovw-{os.getpid()}.part")
     try:
-        aside.write_bytes(content)
-        aside.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise BovwError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)

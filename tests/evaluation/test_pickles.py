@@ -12,6 +12,7 @@ import pytest
 
 from bovw.errors import DatasetError
 from bovw.evaluation.datasets import load
+from bovw.evaluation.truth import read_pickle
 
 # ---------------------------------------------------------------- pickles
 
@@ -71,3 +72,30 @@ def test_pickles_that_are_no_truth(oxford: Path, tmp_path: Path, content: bytes)
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=r"gnd_oxford5k\.pkl is not .* give the official"):
         load("oxford5k", oxford)
+
+
+def nested(depth: int) -> object:
+    """Return a tuple that is small, and larger than any memory once it is printed."""
+    value: object = 0
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+@pytest.mark.parametrize("place", ["ok", "bbx", "imlist", "qimlist"])
+def test_nested_tuples_cost_nothing(tmp_path: Path, place: str) -> None:
+    judged = {"bbx": [1.0, 2.0, 3.0, 4.0], "ok": [0], "junk": []}
+    content = {"imlist": ["a"], "qimlist": ["a"], "gnd": [judged]}
+    holder: dict[str, Any] = judged if place in judged else content
+    holder[place] = [nested(200)]
+    path = tmp_path / "gnd.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(DatasetError, match="is not the ground truth expected"):
+        read_pickle(path, ["ok", "junk"])
+
+
+def test_a_memo_larger_than_the_pickle_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gnd.pkl"
+    path.write_bytes(b"\x80\x03K\x01r\xff\xff\xff\x7f.")
+    with pytest.raises(DatasetError, match="memo is larger"):
+        read_pickle(path, ["ok", "junk"])

@@ -1,0 +1,28 @@
+"""Work in other processes that is interrupted says so once."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from bovw.compute.processes import _report
+
+
+class _ExecutorManagerThread(threading.Thread):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("thread", "error", "told"),
+    [
+        (_ExecutorManagerThread(), KeyError(5), False),
+        (_ExecutorManagerThread(), ValueError("broken"), True),
+        (threading.Thread(), KeyError("name"), True),
+    ],
+)
+def test_only_a_forgotten_task_is_not_told(
+    thread: threading.Thread, error: Exception, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _report(threading.ExceptHookArgs((type(error), error, None, thread)))
+    assert (type(error).__name__ in capsys.readouterr().err) is told
