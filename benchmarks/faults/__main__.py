@@ -13,6 +13,7 @@ two at once readers open the index anew for every query while a writer commits; 
             be told of the first, and must get in once the first is killed.
 damage      flips a byte of an index, or cuts, empties, removes or swaps a file: what `bovw check`
             finds, what a query does, and what `bovw check --repair` brings back.
+steps       kills each command that writes at each of its file operations, and runs it again.
 hostile     changes whole indexes, checksums too, as somebody would who means harm: links, pipes,
             journals, tables, values, arrays, archives. Run it with NUMBA_BOUNDSCHECK=1 and a
             NUMBA_CACHE_DIR of its own, too: kernels then say where they leave an array.
@@ -43,6 +44,7 @@ from faults.crashes import try_guard
 from faults.damage import try_damage
 from faults.hostile import try_hostile
 from faults.kills import Killer
+from faults.steps import try_steps
 from faults.together import try_two_at_once
 
 
@@ -55,6 +57,7 @@ def main() -> None:
             "bad files": lambda: try_bad_files(bench, arguments.files) | try_guard(bench.rng),
             "two at once": lambda: try_two_at_once(bench, arguments.seconds),
             "damage": lambda: try_damage(bench, arguments.flips),
+            "steps": lambda: try_steps(bench, arguments.steps),
             "hostile": lambda: try_hostile(bench, arguments.variants),
         }
         results = earlier() if arguments.only else {}
@@ -86,7 +89,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--flips", type=int, default=600)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--variants", type=int, default=5000)
-    names = ("kills", "bad files", "two at once", "damage", "hostile")
+    parser.add_argument("--steps", type=int, default=1000)
+    names = ("kills", "bad files", "two at once", "damage", "steps", "hostile")
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     return parser.parse_args()
 

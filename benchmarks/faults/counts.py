@@ -11,7 +11,7 @@ NEVER = (
     "absent", "crashes", "read_again", "wrong_answers", "errors",
     "states_never_committed", "not_told_to_wait", "not_let_in", "crashed", "missed_in_content",
     "sealed", "not_brought_back", "unguarded", "outside_read", "outside_changed", "strangers_lost",
-    "aborts", "hangs", "over_1_gb", "unexpected", "no_json",
+    "lost", "refused_reruns", "left_over", "aborts", "hangs", "over_1_gb", "unexpected", "no_json",
 )  # fmt: skip
 
 Counts = dict[str, Any]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from functools import cache, partial
+from multiprocessing import current_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +81,8 @@ FAULTS = (
 
 def attempt(folder: Path, variant: Variant) -> Outcome:
     """Make a variant, and run commands on it."""
+    # The commands start processes, which Python denies to a daemon.
+    current_process().daemon = False
     rng = random.Random(f"{variant.kind} {variant.seed}")
     here = folder / f"worker-{os.getpid()}"
     shutil.rmtree(here, ignore_errors=True)
