@@ -67,7 +67,7 @@ for image in sys.argv[2:]:
     done("expand")
     ranking = rank_images(searcher.index, scores, 20 + len(confirmed))
     hits = searcher._hits(ranking, question.scores(confirmed), confirmed, region)[:20]
-    WRITERS["table"]([Answer(image, hits)])
+    "".join(WRITERS["table"]([Answer(image, hits)]))
     done("answer")
     parts.append({})
 print(json.dumps(parts[:-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +28,7 @@ from bovw.options import SearchOptions
 if TYPE_CHECKING:
     from bovw.feedback import OnSkip
     from bovw.records import Box, Features, Hit
+    from bovw.results.formats import Answer
     from bovw.search import Searcher
 
 # Exit code of --exit-code.
@@ -67,7 +69,7 @@ def query(
     Example: bovw query photo.jpg --region 100,50,400,300 --topk 5 --format json
     """
     from bovw.index import Index
-    from bovw.results.formats import WRITERS, Answer
+    from bovw.results.formats import WRITERS
     from bovw.search import Searcher
 
     if region and len(images) > 1:
@@ -84,14 +86,14 @@ def query(
     skips = Skips()
     answers: list[Answer] = []
     pages: list[_Asked] = []
-    with progress(quiet or len(images) == 1)(images, len(images), "Querying") as paths:
-        on_skip = skips if len(images) > 1 else _refuse
-        for one in _ask(searcher, paths, region, topk, on_skip):
-            hits = [hit for hit in one.hits if hit.confirmed or not verified]
-            answers.append(Answer(str(one.path), hits))
-            if html:
-                pages.append(one._replace(hits=hits))
-    click.echo(WRITERS[format](answers), nl=False)
+
+    # Answers in a terminal are progress enough.
+    silent = quiet or len(images) == 1 or sys.stdout.isatty()
+    with progress(silent)(images, len(images), "Querying") as paths:
+        asked = _ask(searcher, paths, region, topk, skips if len(images) > 1 else _refuse)
+        shown = _shown(asked, verified, answers, pages if html else None)
+        for text in WRITERS[format](shown):
+            click.echo(text, nl=False)
     if not answers:
         raise BovwError("none of these images can be used as a query")
     say(quiet or searcher.index.decoys is not None, UNCALIBRATED)
@@ -124,6 +126,20 @@ def _ask(
             yield _Asked(path, features, part, searcher.search_features(features, part, topk))
         except (ImageError, QueryError) as error:
             on_skip(str(path), str(error))
+
+
+def _shown(
+    asked: Iterable[_Asked], verified: bool, answers: list[Answer], pages: list[_Asked] | None
+) -> Iterator[Answer]:
+    """Yield each answer once it is there, and gather it; `pages` if there will be a page."""
+    from bovw.results.formats import Answer
+
+    for one in asked:
+        hits = [hit for hit in one.hits if hit.confirmed or not verified]
+        answers.append(Answer(str(one.path), hits))
+        if pages is not None:
+            pages.append(one._replace(hits=hits))
+        yield answers[-1]
 
 
 def _write_page(html: Path, searcher: Searcher, pages: list[_Asked]) -> None:

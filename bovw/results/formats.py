@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -27,46 +27,44 @@ def printable(name: str) -> str:
     return name if name.isprintable() or not _has_control(name) else json.dumps(name)
 
 
-def as_table(answers: Sequence[Answer]) -> str:
+def as_table(answers: Iterable[Answer]) -> Iterator[str]:
     """Write aligned columns for people, with a heading for each query."""
-    return "\n".join(_table(answer) for answer in answers)
+    for number, answer in enumerate(answers):
+        yield "\n" * bool(number) + _table(answer)
 
 
-def as_json(answers: Sequence[Answer]) -> str:
+def as_json(answers: Iterable[Answer]) -> Iterator[str]:
     """Write one JSON array with an object per query: {"query", "hits": [...]}."""
-    content = [{"query": a.query, "hits": [_record(hit) for hit in a.hits]} for a in answers]
-    return json.dumps(content, indent=1) + "\n"
+    before = "["
+    for answer in answers:
+        content = {"query": answer.query, "hits": [_record(hit) for hit in answer.hits]}
+        text = json.dumps(content, indent=1)
+        yield before + "\n " + text.replace("\n", "\n ")  # lines end between values only
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
 
 
-def as_jsonl(answers: Sequence[Answer]) -> str:
+def as_jsonl(answers: Iterable[Answer]) -> Iterator[str]:
     """Write one JSON object per hit, each on a line."""
-    records = ({"query": a.query, **_record(hit)} for a in answers for hit in a.hits)
-    return "".join(json.dumps(record) + "\n" for record in records)
+    for answer in answers:
+        records = ({"query": answer.query, **_record(hit)} for hit in answer.hits)
+        yield "".join(json.dumps(record) + "\n" for record in records)
 
 
-def as_csv(answers: Sequence[Answer]) -> str:
+def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
     """Write one row per hit, with the corners of the box; empty if no geometry agrees."""
-    out = io.StringIO()
-    # Every text is quoted, because a bare carriage return in a name would end the row.
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     corners = [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
     cells = [f"h{row}{column}" for row in range(1, 4) for column in range(1, 4)]
     evidence = ["probability", "false_alarms", "confirmed", "inliers"]
-    writer.writerow(["query", "rank", "name", "score", *evidence, *corners, *cells, "path"])
+    yield _rows([["query", "rank", "name", "score", *evidence, *corners, *cells, "path"]])
     for answer in answers:
-        for hit in answer.hits:
-            box = [""] * 8 if hit.box is None else hit.box.ravel().tolist()
-            transform = [""] * 9 if hit.transform is None else hit.transform.ravel().tolist()
-            alarms = "" if hit.false_alarms is None else hit.false_alarms
-            sure = [hit.probability, alarms, int(hit.confirmed), hit.inliers]
-            row = [answer.query, hit.rank, hit.name, hit.score, *sure, *box, *transform, hit.path]
-            writer.writerow(row)
-    return out.getvalue()
+        yield _rows(_cells(answer.query, hit) for hit in answer.hits)
 
 
-def as_paths(answers: Sequence[Answer]) -> str:
+def as_paths(answers: Iterable[Answer]) -> Iterator[str]:
     """Write one absolute path per line; those with control characters are quoted as in JSON."""
-    return "".join(f"{printable(hit.path)}\n" for answer in answers for hit in answer.hits)
+    for answer in answers:
+        yield "".join(f"{printable(hit.path)}\n" for hit in answer.hits)
 
 
 def as_trec(answers: Sequence[Answer], run: str = "bovw") -> str:
@@ -81,8 +79,8 @@ def as_trec(answers: Sequence[Answer], run: str = "bovw") -> str:
 class Writer(Protocol):
     """Writes the answers of some queries as text."""
 
-    def __call__(self, answers: Sequence[Answer]) -> str:
-        """Return the whole text."""
+    def __call__(self, answers: Iterable[Answer]) -> Iterator[str]:
+        """Yield the text in parts: that of an answer once the answer is there."""
 
 
 # By their names on the command line.
@@ -151,6 +149,21 @@ def _record(hit: Hit) -> dict[str, Any]:
 def _has_control(name: str) -> bool:
     # Line separators split lines for some readers, as control characters do.
     return any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" for c in name)
+
+
+def _rows(rows: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    # Every text is quoted, because a bare carriage return in a name would end the row.
+    csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
+    return out.getvalue()
+
+
+def _cells(query: str, hit: Hit) -> list[object]:
+    box = [""] * 8 if hit.box is None else hit.box.ravel().tolist()
+    transform = [""] * 9 if hit.transform is None else hit.transform.ravel().tolist()
+    alarms = "" if hit.false_alarms is None else hit.false_alarms
+    sure = [hit.probability, alarms, int(hit.confirmed), hit.inliers]
+    return [query, hit.rank, hit.name, hit.score, *sure, *box, *transform, hit.path]
 
 
 def _percent(name: str) -> str:

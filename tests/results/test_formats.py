@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -102,7 +103,7 @@ def same(hit: Hit, record: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_json_reads_back(name: str) -> None:
     answers = answers_with(name)
-    text = as_json(answers)
+    text = "".join(as_json(answers))
     assert text.isascii() and text.endswith("\n")
     content = json.loads(text)
     assert [record["query"] for record in content] == [answer.query for answer in answers]
@@ -114,7 +115,7 @@ def test_json_reads_back(name: str) -> None:
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_jsonl_is_a_hit_a_line(name: str) -> None:
     answers = answers_with(name)
-    lines = as_jsonl(answers).split("\n")
+    lines = "".join(as_jsonl(answers)).split("\n")
     assert lines.pop() == ""
     pairs = [(answer.query, hit) for answer in answers for hit in answer.hits]
     for line, (query, hit) in zip(lines, pairs, strict=True):
@@ -127,7 +128,7 @@ def test_jsonl_is_a_hit_a_line(name: str) -> None:
 def test_csv_reads_back(name: str) -> None:
     answers = answers_with(name)
     pairs = [(answer.query, hit) for answer in answers for hit in answer.hits]
-    for row, (query, hit) in zip(rows(as_csv(answers)), pairs, strict=True):
+    for row, (query, hit) in zip(rows("".join(as_csv(answers))), pairs, strict=True):
         assert (row["query"], row["name"], row["path"]) == (query, hit.name, hit.path)
         assert (int(row["rank"]), int(row["inliers"])) == (hit.rank, hit.inliers)
         assert float(row["score"]) == hit.score
@@ -139,7 +140,7 @@ def test_csv_reads_back(name: str) -> None:
 
 def test_csv_has_corners_and_transform_to_the_last_digit() -> None:
     hit = verified()
-    (row,) = rows(as_csv([Answer("q", [hit])]))
+    (row,) = rows("".join(as_csv([Answer("q", [hit])])))
     assert hit.box is not None and hit.transform is not None
     corners = [[float(row[f"{axis}{corner}"]) for axis in "xy"] for corner in (1, 2, 3, 4)]
     np.testing.assert_array_equal(corners, hit.box)
@@ -148,7 +149,7 @@ def test_csv_has_corners_and_transform_to_the_last_digit() -> None:
 
 
 def test_csv_of_an_unverified_hit_leaves_cells_empty() -> None:
-    (row,) = rows(as_csv([Answer("q", [unverified()])]))
+    (row,) = rows("".join(as_csv([Answer("q", [unverified()])])))
     empty = {key for key, value in row.items() if value == ""}
     corners = {f"{axis}{corner}" for axis in "xy" for corner in (1, 2, 3, 4)}
     assert empty == {"false_alarms"} | corners | {
@@ -160,7 +161,7 @@ def test_csv_of_an_unverified_hit_leaves_cells_empty() -> None:
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_paths_are_a_line_each(name: str) -> None:
     answers = answers_with(name)
-    text = as_paths(answers)
+    text = "".join(as_paths(answers))
     lines = text.split("\n")
     assert lines.pop() == ""
     assert len(text.splitlines()) == len(lines), "a reader that splits at other marks sees more"
@@ -170,7 +171,7 @@ def test_paths_are_a_line_each(name: str) -> None:
 
 def test_ordinary_paths_are_not_quoted() -> None:
     path = "/photos/with space, 'quotes' and ünï 日本.jpg"
-    assert as_paths([Answer("q", [Hit(1, "x", path, 1.0)])]) == f"{path}\n"
+    assert "".join(as_paths([Answer("q", [Hit(1, "x", path, 1.0)])])) == f"{path}\n"
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -194,7 +195,7 @@ def test_trec_percent_encodes_a_space_and_leaves_folders_legible() -> None:
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_table_is_a_row_a_hit(name: str) -> None:
-    text = as_table(answers_with(name))
+    text = "".join(as_table(answers_with(name)))
     lines = text.split("\n")
     found = [line for line in lines if line.endswith(printable(name))]
     # A heading and a row for the first answer, a row for the second.
@@ -205,7 +206,7 @@ def test_table_is_a_row_a_hit(name: str) -> None:
 
 def test_table_shows_what_is_verified() -> None:
     hits = [verified(), doubtful(), unverified(rank=3)]
-    _, head, *lines, last = as_table([Answer("q", hits)]).splitlines()
+    _, head, *lines, last = "".join(as_table([Answer("q", hits)])).splitlines()
     assert head.split() == ["rank", "match", "probability", "false", "alarms", "inliers", "name"]
     assert [line.split() for line in lines] == [
         ["1", "sure", "0.999", "<", "0.000001", "34", "found.jpg"],
@@ -233,7 +234,7 @@ def test_table_shows_what_is_verified() -> None:
 )
 def test_a_table_ends_with_whether_anything_is_found(hits: list[Hit], line: str) -> None:
     assert conclusion(hits) == line
-    assert as_table([Answer("q", hits)]).splitlines()[-1] == line
+    assert "".join(as_table([Answer("q", hits)])).splitlines()[-1] == line
 
 
 @pytest.mark.parametrize(
@@ -269,16 +270,38 @@ def test_a_rate_is_told_in_queries(alarms: float, text: str) -> None:
 @given(name=any_name)
 def test_every_name_survives(name: str) -> None:
     answers = [Answer(name, [Hit(1, name, f"/{name}", 1.0)])]
-    assert json.loads(as_json(answers))[0]["hits"][0]["name"] == name
-    assert json.loads(as_jsonl(answers))["query"] == name
-    assert [row["name"] for row in rows(as_csv(answers))] == [name]
-    assert unquoted(as_paths(answers).removesuffix("\n")) == f"/{name}"
+    assert json.loads("".join(as_json(answers)))[0]["hits"][0]["name"] == name
+    assert json.loads("".join(as_jsonl(answers)))["query"] == name
+    assert [row["name"] for row in rows("".join(as_csv(answers)))] == [name]
+    assert unquoted("".join(as_paths(answers)).removesuffix("\n")) == f"/{name}"
     document = as_trec(answers).split()[2]
     assert unquote_to_bytes(document) == os.fsencode(name)
 
 
 @pytest.mark.parametrize("form", sorted(WRITERS))
 def test_nothing_found_is_written_too(form: str) -> None:
-    text = WRITERS[form]([Answer("q", [])])
+    text = "".join(WRITERS[form]([Answer("q", [])]))
     assert {"json": '"hits": []', "table": "q\n", "csv": "query"}.get(form, "") in text
     assert text == "" or text.endswith("\n")
+
+
+@pytest.mark.parametrize("form", sorted(WRITERS))
+def test_an_answer_is_written_before_the_next_is_asked_for(form: str) -> None:
+    def asked() -> Iterator[Answer]:
+        yield Answer("a.jpg", [verified("first.jpg")])
+        assert "first.jpg" in "".join(written)
+        yield Answer("b.jpg", [verified("second.jpg")])
+        assert "second.jpg" in "".join(written)
+
+    written: list[str] = []
+    for text in WRITERS[form](asked()):
+        written += [text]
+    assert len(written) >= 2
+
+
+def test_json_in_parts_is_json_as_a_whole() -> None:
+    answers = [answer for name in ODD_NAMES for answer in answers_with(name)]
+    for some in ([], answers[:1], answers):
+        text = "".join(as_json(some))
+        assert text == json.dumps(json.loads(text), indent=1) + "\n"
+        assert [one["query"] for one in json.loads(text)] == [answer.query for answer in some]
