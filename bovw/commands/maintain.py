@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from bovw.commands.feedback import contents, measure_chance, progress, say
-from bovw.commands.options import FOLDER, INGEST, index_option, jobs_option, quiet_option
+from bovw.commands.options import (
+    FOLDER,
+    INGEST,
+    index_option,
+    jobs_option,
+    quiet_option,
+    wait_option,
+)
 from bovw.commands.skips import Skips
 from bovw.errors import BovwError
 from bovw.options import IngestOptions
@@ -17,6 +24,7 @@ from bovw.options import IngestOptions
 @index_option
 @click.option("--repair", is_flag=True,
               help="Remove damaged parts; `bovw index` then reads the images again.")  # fmt: skip
+@wait_option
 @quiet_option
 def check(index: Path, repair: bool, quiet: bool) -> None:
     """Compare all files of an index with their checksums, and with each other.
@@ -46,6 +54,7 @@ def check(index: Path, repair: bool, quiet: bool) -> None:
 
 @click.command()
 @index_option
+@wait_option
 @quiet_option
 def merge(index: Path, quiet: bool) -> None:
     """Merge an index's segments, and drop the features of removed images.
@@ -101,6 +110,7 @@ def import_file(file: Path, index: Path, quiet: bool) -> None:
               help="Keep at most this many features per image, first those that match other "
                    "images of the same thing.  [default: all]")  # fmt: skip
 @jobs_option
+@wait_option
 @quiet_option
 def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
     """Compare all indexed images with each other once, so that queries find more.
@@ -128,6 +138,7 @@ def link(index: Path, keep: int | None, jobs: int | None, quiet: bool) -> None:
 @click.option("--sample", type=click.IntRange(min=1), default=INGEST.sample, show_default=True,
               help="Images to ask.")  # fmt: skip
 @jobs_option
+@wait_option
 @quiet_option
 def calibrate(index: Path, sample: int, jobs: int | None, quiet: bool) -> None:
     """Measure how often chance gives a match in INDEX, so that its answers say how sure they are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,8 +18,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
 INGEST = IngestOptions()
 DEFAULT_VOCAB, DEFAULT_INDEX = Path("bovw-vocab"), Path("bovw-index")
-# Not checked here: the code that reads a file reports the reason.
-FOLDER = click.Path(path_type=Path, readable=False)
+
+
+class _PathType(click.Path):
+    """A path, in which `~` is the home folder: shells leave that of `--index=~/x` as it is.
+
+    It is not checked here: the code that reads a file reports the reason.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a path."""
+        # Unlike Path's, it does not mind a user that does not exist.
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111
+
+
+FOLDER = _PathType(path_type=Path, readable=False)
 
 
 class Region(click.ParamType["Box"]):
@@ -60,6 +74,19 @@ def _options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def _wait(ctx: click.Context, param: click.Parameter, seconds: float) -> None:
+    """Let the command wait for locks."""
+    if seconds:
+        from bovw.index.lock import waiting
+
+        ctx.with_resource(waiting(seconds, lambda text: click.echo(text, err=True)))
+
+
+wait_option = click.option(
+    "--wait", type=Number(min=0), default=0, show_default=True, metavar="SECONDS",
+    expose_value=False, callback=_wait,
+    help="Wait this long for another process that is writing the index.",
+)  # fmt: skip
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no remarks.")
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all processors]"

@@ -8,6 +8,9 @@ import socket
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +27,25 @@ NOTE_FILE = "writer.json"
 FILES = (LOCK_FILE, NOTE_FILE)
 
 _NOTE_BYTES = 4096
+# Seconds between two tries for a lock.
+_PAUSE = 0.2
+# Seconds to wait for a lock, and what is told why.
+_patience: ContextVar[tuple[float, Callable[[str], object]]] = ContextVar(
+    "patience", default=(0.0, lambda text: None)
+)
+
+
+@contextmanager
+def waiting(seconds: float, tell: Callable[[str], object] = lambda text: None) -> Iterator[None]:
+    """Let every lock that is taken inside wait this long for a writer that is busy.
+
+    tell  hears once, for each lock, who is being waited for
+    """
+    token = _patience.set((seconds, tell))
+    try:
+        yield
+    finally:
+        _patience.reset(token)
 
 
 class WriterLock:
@@ -50,14 +72,23 @@ class WriterLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock at once, or raise BovwError.
+        """Take the lock, or raise BovwError; inside `waiting`, wait for it first.
 
         The folder must exist. The error says who holds the lock, or why it cannot be written to.
         Raises FormatError if the lock's file is not what bovw makes.
         """
         if self._connection is not None:
             raise self._taken()
+        seconds, tell = _patience.get()
+        until = time.monotonic() + seconds
         connection = self._lock()
+        if connection is None and seconds:
+            tell(f"waiting for {_holder(self._folder)}, which is writing {self._folder}")
+        while connection is None and time.monotonic() < until:
+            time.sleep(_PAUSE)
+            connection = self._lock()
+        if connection is None:
+            raise self._taken()
         try:
             _write_note(self._folder)
         except BaseException as error:
@@ -80,7 +111,8 @@ class WriterLock:
         finally:
             connection.close()
 
-    def _lock(self) -> sqlite3.Connection:
+    def _lock(self) -> sqlite3.Connection | None:
+        """Lock the file; return None if somebody else holds it."""
         path = self._folder / LOCK_FILE
         check_lock_file(path)
         try:
@@ -96,7 +128,9 @@ class WriterLock:
                 raise PermissionError(f"{LOCK_FILE} is read-only")
         except (sqlite3.Error, OSError) as error:
             connection.close()
-            raise (self._taken() if _is_busy(error) else self._unwritable(error)) from error
+            if _is_busy(error):
+                return None
+            raise self._unwritable(error) from error
         return connection
 
     def _taken(self) -> BovwError:

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ import pytest
 
 from bovw.errors import BovwError
 from bovw.index import lock
-from bovw.index.lock import FILES, LOCK_FILE, NOTE_FILE, WriterLock
+from bovw.index.lock import FILES, LOCK_FILE, NOTE_FILE, WriterLock, waiting
 
 pytestmark = pytest.mark.slow
 
@@ -247,3 +248,19 @@ def test_the_lock_is_what_sqlite_says(tmp_path: Path) -> None:
     ):
         other.execute("SELECT * FROM sqlite_master")
     assert {path.name for path in tmp_path.iterdir()} <= set(FILES)
+
+
+def test_a_busy_writer_is_waited_for(tmp_path: Path) -> None:
+    told: list[str] = []
+    with held_by_a_child(tmp_path) as child:
+        started = time.monotonic()
+        with waiting(0.5, told.append), pytest.raises(BovwError, match="is being written by"):
+            WriterLock(tmp_path).acquire()
+        assert time.monotonic() - started >= 0.5
+        assert len(told) == 1 and f"waiting for process {child.pid}" in told[0]
+        threading.Timer(0.3, child.kill).start()
+        with waiting(20), WriterLock(tmp_path):
+            pass
+    lock = WriterLock(tmp_path)
+    with lock, waiting(20), pytest.raises(BovwError, match="is being written by"):
+        lock.acquire()  # waiting for oneself would never end
