@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bovw.commands.options import DEFAULT_VOCAB
+from bovw.commands.options import DEFAULT_VOCAB, WORDS
 from bovw.feedback import Progress, no_progress
 from bovw.options import IngestOptions
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bovw.index import Index
     from bovw.vocab import Vocabulary
 
+# How many times as many words a collection has to deserve before that is said.
+OUTGROWN = 10
 NO_VOCABULARY = "no vocabulary given: training one on these images"
 
 
@@ -68,8 +70,27 @@ def contents(index: Index) -> str:
     """Summarize an index."""
     size = sum(index.bytes().values())
     return (
-        f"{len(index):,} images, {index.features:,} features, {index.meta['words']:,} words, "
-        f"{size / 1e6:,.1f} MB in {index.folder}"
+        f"{counted(len(index), index.skipped)}, {index.features:,} features, "
+        f"{index.meta['words']:,} words, {size / 1e6:,.1f} MB in {index.folder}"
+    )
+
+
+def counted(images: int, skipped: int) -> str:
+    """Say how many images can be found, and how many are on record because they cannot."""
+    return f"{images:,} images" + (f" and {skipped:,} skipped" if skipped else "")
+
+
+def outgrown(index: Index) -> str:
+    """Say what to do if a collection deserves ten times the words of its index; else nothing."""
+    from bovw.ingest.training import fitting_words
+
+    words, fitting = index.meta["words"], min(fitting_words(index.features), WORDS.words)
+    if fitting < OUTGROWN * words:
+        return ""
+    return (
+        f"{words:,} words are few for {len(index):,} images, and queries are slow: they deserve "
+        f"{fitting:,}; `bovw build-vocab DIR --out VOCAB`, then `bovw index DIR --vocab VOCAB "
+        "--index NEW`"
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -14,11 +14,14 @@ from bovw.commands.feedback import (
     NO_VOCABULARY,
     calibrated,
     contents,
+    counted,
     find_vocabulary,
     on_cluster,
+    outgrown,
     progress,
     say,
 )
+from bovw.commands.finding import Found, find, review
 from bovw.commands.options import (
     FOLDER,
     cluster_option,
@@ -27,14 +30,11 @@ from bovw.commands.options import (
     ingest_options,
     jobs_option,
     quiet_option,
+    wait_option,
 )
 from bovw.commands.skips import Skips
 from bovw.errors import BovwError
 from bovw.options import FeatureOptions, IngestOptions
-
-if TYPE_CHECKING:
-    from bovw.images import ImageFile
-    from bovw.index import ImageRow
 
 
 @click.command("index")
@@ -46,37 +46,38 @@ if TYPE_CHECKING:
 @feature_options
 @ingest_options
 @click.option("--dry-run", is_flag=True, help="Only show the changes.")
+@click.option("--allow-removal", is_flag=True,
+              help="Remove images that are gone even if they are many, or their folder is empty."
+              )  # fmt: skip
 @click.option("--shards", type=click.IntRange(1, 10_000),
               help="Make a new index of this many shards, for several machines.")  # fmt: skip
 @cluster_option
 @jobs_option
+@wait_option
 @quiet_option
 @click.pass_context
 def make_index(
     context: click.Context, folders: tuple[Path, ...], index: Path, vocab: Path | None,
     max_features: int, max_size: int, upright: bool, exclude: tuple[str, ...], batch: int,
-    time_limit: float, retry: bool, dry_run: bool, shards: int | None, cluster: str | None,
-    jobs: int | None, quiet: bool,
+    time_limit: float, retry: bool, dry_run: bool, allow_removal: bool, shards: int | None,
+    cluster: str | None, jobs: int | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Index images so that queries find them, or update an existing index.
 
-    An image's name is its path below the given folder. New and changed images are read, moved
-    ones keep their features, and images gone from the folder are removed.
+    An image's name is its path below the outermost folder that was ever given. New and changed
+    images are read, moved ones keep their features, and images gone from the folder are removed.
+    Images in a folder that is empty or cannot be read stay.
 
     Example: bovw index photos --index bovw-index
     """
-    from bovw.images.find import find_images
     from bovw.index import read_any_meta
     from bovw.ingest.build import build_index
-    from bovw.ingest.changes import below
     from bovw.ingest.run import Recipe, Run
 
     skips = Skips()
-    images = find_images(folders, exclude, skips.folder, skips.other)
-    say(quiet, skips.others())
-    may_vanish = below(folders)
+    found = find(index, folders, exclude, skips, quiet, allow_removal)
     if dry_run:
-        _show_changes(index, images, may_vanish, retry)
+        _show_changes(index, found, retry)
         return
     meta = read_any_meta(index)
     given = FeatureOptions(max_size=max_size, max_features=max_features, upright=upright)
@@ -85,14 +86,15 @@ def make_index(
     vocabulary = find_vocabulary(vocab, quiet) if chosen else None
     say(quiet or bool(meta) or vocabulary is not None, NO_VOCABULARY)
     ingest = IngestOptions(batch, time_limit, retry)
+
     with on_cluster(cluster) as workers:
         run = Run(jobs, progress(quiet), skips, ingest, workers)
-        recipe = Recipe(vocabulary, features, shards=shards)
-        made = build_index(
-            images, index, recipe, run, may_vanish,
-            lambda changes: say(quiet or not meta, changes.summary()),
-        )  # fmt: skip
-    say(quiet, contents(calibrated(made, ingest, jobs, quiet, skips)))
+        recipe = Recipe(vocabulary, features, shards=shards, collection=found.collection)
+        told = partial(review, found.looked, allow_removal, quiet or not meta)
+        made = build_index(found.images, index, recipe, run, found.looked, told)
+    made = calibrated(made, ingest, jobs, quiet, skips)
+    say(quiet, contents(made))
+    say(quiet, outgrown(made))
     skips.leave()
 
 
@@ -110,19 +112,17 @@ def _features(
     return replace(FeatureOptions.of(meta["options"]), **told)
 
 
-def _show_changes(
-    index: Path, images: list[ImageFile], may_vanish: Callable[[ImageRow], bool], retry: bool
-) -> None:
+def _show_changes(index: Path, found: Found, retry: bool) -> None:
     """Print an update's changes, image by image."""
     from bovw.index import Index, read_any_meta
     from bovw.ingest.changes import find_changes
     from bovw.results.formats import printable
 
     rows = Index.open(index).images() if read_any_meta(index) else []
-    plan = find_changes({row.name: row for row in rows}, images, may_vanish, retry)
+    plan = find_changes({row.name: row for row in rows}, found.images, found.looked, retry)
     for what, name in plan.steps():
         click.echo(f"{what} {printable(name)}")
-    say(False, plan.summary())
+    review(found.looked, allow_removal=True, quiet=False, changes=plan)
 
 
 @click.command()
@@ -130,6 +130,7 @@ def _show_changes(
 @index_option
 @ingest_options
 @jobs_option
+@wait_option
 @quiet_option
 def add(
     images: tuple[Path, ...], index: Path, batch: int, time_limit: float, retry: bool,
@@ -143,11 +144,14 @@ def add(
     """
     from bovw.index import Index
     from bovw.ingest.build import build_index
-    from bovw.ingest.changes import name_files
+    from bovw.ingest.collection import Collection, given_files
     from bovw.ingest.run import Run
 
+    Index.open(index)  # fails if there is none
     skips = Skips()
-    files = name_files(images, Index.open(index).images())
+    files = Collection.of(index).name(given_files(images, skips))
+    if not files:
+        raise BovwError("nothing was added: give files that exist")
     made = build_index(
         files,
         index,
@@ -162,23 +166,29 @@ def add(
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @index_option
+@wait_option
 @quiet_option
 def remove(names: tuple[str, ...], index: Path, quiet: bool) -> None:
     """Remove images from an index; their files stay.
 
-    NAME is as `bovw list` shows it. `bovw index` on the image's folder adds it again.
+    NAME is as `bovw list` shows it, or a folder of such names, or the absolute path of a folder,
+    which need not exist any more. `bovw index` on the images' folder adds them again.
 
     Example: bovw remove holiday/0012.jpg --index bovw-index
     """
-    from bovw.index import Index, commit_all, edit_index, shard_of
+    from bovw.index import Index, commit_all, edit_index
+    from bovw.ingest.collection import find_named
 
     with edit_index(index) as writers:
-        holders = {name: writers[shard_of(name, len(writers))] for name in names}
-        unknown = [name for name, holder in holders.items() if name not in holder.rows]
+        rows = {name: row for writer in writers for name, row in writer.rows.items()}
+        meant = {name: find_named(rows, name) for name in names}
+        unknown = [name for name, found in meant.items() if not found]
         if unknown:
             raise BovwError(f"{index} has no {', '.join(unknown)}: see `bovw list`")
-        for name, holder in holders.items():
-            holder.remove(name)
+        chosen = {name for found in meant.values() for name in found}
+        for writer in writers:
+            for name in chosen & writer.rows.keys():
+                writer.remove(name)
         commit_all(index, writers)
     say(quiet, contents(Index.open(index)))
 
@@ -194,9 +204,11 @@ def list_images(index: Path, status: str | None) -> None:
     from bovw.index import Index
     from bovw.results.formats import printable
 
-    for row in Index.open(index).images():
+    opened = Index.open(index)
+    for row in opened.images():
         if status in (None, row.status):
             click.echo(printable(row.name) + (f"\t{row.reason}" if row.reason else ""))
+    say(False, counted(len(opened), opened.skipped))
 
 
 COMMANDS = (make_index, add, remove, list_images)

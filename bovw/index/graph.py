@@ -43,6 +43,11 @@ class Graph(Arrays):
                 weights[image, place] = SHARE * min(1.0, evidence / FULL_EVIDENCE)
         return cls(neighbours, weights)
 
+    def of_image(self, image: int) -> list[tuple[int, float]]:
+        """Return an image's neighbours and evidence for them, from which `of` makes the same."""
+        own = zip(self.neighbours[image].tolist(), self.weights[image].tolist(), strict=True)
+        return [(other, weight * FULL_EVIDENCE / SHARE) for other, weight in own if other >= 0]
+
     def augment(self, scores: Floats) -> Floats:
         """Add to every image's score those of its neighbours: float32 [images].
 

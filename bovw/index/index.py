@@ -68,6 +68,11 @@ class Index:
         return int(self.statistics.live.sum())
 
     @property
+    def skipped(self) -> int:
+        """How many images are on record that cannot be used; reads the catalog."""
+        return sum(row.status != "ok" for row in self.images())
+
+    @property
     def vocabulary_folder(self) -> Path:
         """The folder of the index's copy of the vocabulary; every shard has one."""
         return self.parts[0].vocabulary_folder

@@ -58,6 +58,8 @@ def _write_shards(index: Index, folder: Path, count: int) -> None:
         ]
         for writer in writers:
             shutil.copytree(index.vocabulary_folder, writer.vocabulary_folder)
+            if collection := index.parts[0].meta.get("collection"):
+                writer.meta["collection"] = collection
         rows = {row.name: row for row in index.images()}
         for row in rows.values():
             if row.status != "ok":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,9 @@ from bovw.vocab import Vocabulary
 # The latter wins if there are too few images for both.
 CHUNKS, LEAST = 4, 10
 
+# Before the names of images that wait for another name; no file has such a one.
+ASIDE = "\0"
+
 MayVanish = Callable[[ImageRow], bool]
 OnChanges = Callable[[ChangeSet], object]
 
@@ -68,7 +71,7 @@ def build_index(
     run         how the images are read. A cluster's workers write segments into `folder`. They must
                 see it and the images at the same paths
     may_vanish  tells whether to remove an indexed image that is not among `images`
-    on_changes  hears of every shard's changes, before they are made
+    on_changes  hears of the changes, before they are made, and may raise an error to stop them
 
     Commits every `run.options.batch` images, so an interrupted run loses little. Raises FormatError
     if the index was made with another vocabulary or other features, BovwError if no image can be
@@ -79,20 +82,22 @@ def build_index(
     recipe, known = _complete(recipe, images, parts, run)
     if recipe.shards and not read_manifest(folder):
         create_shards(folder, recipe.shards)
-    with joining(folder):
-        for number, part in enumerate(parts):
-            own = [one for one in images if shard_of(one.name, len(parts)) == number]
-            with _open(part, recipe) as writer:
-                _check_made_with(writer, recipe)
-                restored = recipe.vocabulary is not None and _save_copy(recipe.vocabulary, writer)
-                if known:
-                    writer.commit()
-                changes = find_changes(writer.rows, own, may_vanish, run.options.retry)
-                on_changes(changes)
-                _apply(writer, changes, known, run)
-                if len(parts) == 1:
-                    _refuse_empty(writer)
-                writer.commit(anew=restored)
+    with joining(folder), ExitStack() as opened:
+        writers = [opened.enter_context(_open(part, recipe)) for part in parts]
+        restored = [_prepare(writer, recipe, bool(known)) for writer in writers]
+        rows = {name: row for writer in writers for name, row in writer.rows.items()}
+        changes = find_changes(rows, images, may_vanish, run.options.retry)
+        on_changes(changes)
+        folders = {*(row.folder for row in changes.away), *(image.folder for image in images)}
+        for number, writer in enumerate(writers):
+            anew = restored[number]
+            if recipe.collection:
+                anew |= recipe.collection.remember(writer.meta, folders)
+            own = changes.part(partial(_is_in, number, len(parts)))
+            _apply(writer, own, known, run)
+            if len(parts) == 1:
+                _refuse_empty(writer)
+            writer.commit(anew=anew)
     return Index.open(folder)
 
 
@@ -139,7 +144,24 @@ def _open(part: Path, recipe: Recipe) -> IndexWriter:
     vocabulary = recipe.vocabulary
     assert vocabulary and recipe.features, "the recipe of a new index is complete"
     words, bits = len(vocabulary.words), vocabulary.bits
-    return IndexWriter.create(part, words, bits, vocabulary.fingerprint, asdict(recipe.features))
+    made = IndexWriter.create(part, words, bits, vocabulary.fingerprint, asdict(recipe.features))
+    if not read_meta(part):
+        return made
+    made.close()  # another process made the index while this one waited for the lock
+    return IndexWriter.open(part)
+
+
+def _prepare(writer: IndexWriter, recipe: Recipe, trained: bool) -> bool:
+    """Check that the recipe fits; return whether the index's vocabulary was saved again."""
+    _check_made_with(writer, recipe)
+    restored = recipe.vocabulary is not None and _save_copy(recipe.vocabulary, writer)
+    if trained:  # that took long: keep it
+        writer.commit()
+    return restored
+
+
+def _is_in(shard: int, count: int, name: str) -> bool:
+    return shard_of(name, count) == shard
 
 
 def _refuse_empty(writer: IndexWriter) -> None:
@@ -180,16 +202,24 @@ def _train(
 
 def _apply(writer: IndexWriter, changes: ChangeSet, known: dict[str, Described], run: Run) -> None:
     """Apply changes; the caller commits the last batch."""
-    for name in changes.removed:
-        writer.remove(name)
-    for name, row in changes.moved.items():
-        writer.rename(name, row)
+    for row in changes.removed:
+        writer.remove(row.name)
+    _rename(writer, changes.moved)
     if changes.to_read:
         Vocabulary.load(writer.vocabulary_folder).check_made(writer.vocabulary_folder, writer.meta)
     if run.workers:
         _read_on(run.workers, writer, changes.to_read, run)
     else:
         _read(writer, changes.to_read, known, run)
+
+
+def _rename(writer: IndexWriter, moved: Mapping[str, ImageRow]) -> None:
+    """Rename images; one may get the name that another has until then."""
+    targets = {row.name for name, row in moved.items() if row.name != name}
+    for name in sorted(targets & moved.keys()):
+        writer.rename(name, replace(writer.rows[name], name=ASIDE + name))
+    for name, row in moved.items():
+        writer.rename(ASIDE + name if name in targets else name, row)
 
 
 def _read(
@@ -210,7 +240,7 @@ def _read(
             if one.features and words:
                 writer.add(one.row, one.features, words)
             else:
-                writer.skip(one.row)
+                _skip(writer, one.row)
             if done % run.options.batch == 0 and done < len(images):
                 writer.commit()
 
@@ -247,8 +277,16 @@ def _adopt(writer: IndexWriter, result: SegmentResult) -> list[ImageRow]:
     if result.segment:
         writer.adopt(result.segment, result.usable)
     for row in result.skipped:
-        writer.skip(row)
+        _skip(writer, row)
     return result.usable + result.skipped
+
+
+def _skip(writer: IndexWriter, row: ImageRow) -> None:
+    """Record an image that cannot be used; one that cannot be read now stays as it was."""
+    held = writer.rows.get(row.name)
+    if row.size is None and held and held.status == "ok" and held.folder == row.folder:
+        return
+    writer.skip(row)
 
 
 def _save_copy(vocabulary: Vocabulary, writer: IndexWriter) -> bool:

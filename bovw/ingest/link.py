@@ -40,7 +40,8 @@ def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Grap
     """Find the confirmed neighbours of every indexed image, and keep them in the index.
 
     The images are read again: several words per feature find more neighbours than the one word in
-    the index. Other writers are locked out meanwhile.
+    the index. One that cannot be read keeps the neighbours it has. Other writers are locked out
+    meanwhile.
 
     run   how they are read; `on_skip` hears of each image that can no longer be read
     keep  features to keep of each image, those that confirmed a neighbour first (Turcot and Lowe,
@@ -60,6 +61,7 @@ def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Grap
                 name = index.names[image]
                 if isinstance(answer, ImageError):
                     run.on_skip(name, str(answer))
+                    found[name] = _known_neighbours(index, image)
                     continue
                 found[name] = answer.neighbours
                 if answer.features and answer.words:
@@ -70,6 +72,13 @@ def link_images(folder: Path, run: Run = Run(), keep: int | None = None) -> Grap
     graph = Index.open(folder).graph
     assert graph, "it was just committed"
     return graph
+
+
+def _known_neighbours(index: Index, image: int) -> list[tuple[str, float]]:
+    """Return the neighbours that an image has had so far, and the evidence for them."""
+    known = index.graph.of_image(image) if index.graph else []
+    live = index.statistics.live
+    return [(index.names[other], evidence) for other, evidence in known if live[other]]
 
 
 def _graph_of(found: dict[str, list[tuple[str, float]]], names: Sequence[str]) -> Graph:

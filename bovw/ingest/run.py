@@ -8,6 +8,7 @@ from bovw.compute.processes import Workers
 from bovw.compute.threads import limit_jobs
 from bovw.feedback import OnSkip, Progress, ignore_skip, no_progress
 from bovw.index import ImageRow
+from bovw.ingest.collection import Collection
 from bovw.options import FeatureOptions, IngestOptions, VocabularyOptions
 from bovw.vocab import Vocabulary
 
@@ -48,9 +49,11 @@ class Recipe:
     features    for a new index, None stands for the defaults
     training    how a vocabulary is trained
     shards      number of shards of a new index; None for an index of one folder
+    collection  the folders of the images, to be kept in the index
     """
 
     vocabulary: Vocabulary | None = None
     features: FeatureOptions | None = None
     training: VocabularyOptions = VocabularyOptions()
     shards: int | None = None
+    collection: Collection | None = None

@@ -68,12 +68,16 @@ def train_on(
     descriptors = np.concatenate([one.descriptors for one in features])
     descriptors = descriptors[: options.max_descriptors]
     if fit:
-        fitting = 1 << max(0, (len(descriptors) // FITTING).bit_length() - 1)
-        options = replace(options, words=min(options.words, fitting))
+        options = replace(options, words=min(options.words, fitting_words(len(descriptors))))
     digests = [int(d.row.sha256[:16], 16) for d in usable if d.row.sha256]
     known = np.array(digests, np.uint64)
     kind = features[0].kind
     return Vocabulary.train(descriptors, options, known, run.processes, run.workers, kind)
+
+
+def fitting_words(descriptors: int) -> int:
+    """Return the largest power of two with FITTING descriptors for each word, and at least 1."""
+    return 1 << max(0, (descriptors // FITTING).bit_length() - 1)
 
 
 def training_bytes(options: VocabularyOptions) -> int:

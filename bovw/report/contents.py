@@ -79,6 +79,8 @@ def as_text(content: dict[str, Any]) -> str:
     lines = [f"{content['kind']}, format {content['format']}"]
     counts = ("images", "features", "words", "bits", "bytes")
     lines += [f"{key:<18}{content[key]:>14,}" for key in counts if key in content]
+    if content.get("skipped"):
+        lines.insert(2, f"{'skipped':<18}{len(content['skipped']):>14,}")
     if content["kind"] == "index":
         lines.append(f"{'chance':<18}{_chance(content['calibrated']):>14}")
     ratios = ("bytes_per_image", "bytes_per_feature")

@@ -74,7 +74,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (pictures / "there again").symlink_to(elsewhere)
     (pictures / "self.jpg").symlink_to("self.jpg")
     (pictures / "file.jpg").symlink_to("z/one.jpg")
-    assert names(pictures) == ["file.jpg", "self.jpg", "there/two.jpg", "z/one.jpg"]
+    assert names(pictures) == ["self.jpg", "there/two.jpg", "z/one.jpg"]
 
 
 def test_names_in_odd_encodings_survive(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_is_no_folder_of_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"is a file: give its folder {tmp_path} instead"):
         find_images([tmp_path / "file.jpg"])
     with pytest.raises(BovwError, match=r"no image in .*empty: give a folder with .jpg"):
-        find_images([tmp_path, tmp_path / "empty"])
+        find_images([tmp_path / "empty"])
     with pytest.raises(BovwError, match="apart from what is excluded"):
         find_images([tmp_path], ["*.jpg"])
 
@@ -105,7 +105,8 @@ def test_what_is_no_folder_of_images_is_refused(tmp_path: Path) -> None:
 def test_two_folders_are_joined_unless_they_share_a_name(tmp_path: Path) -> None:
     touch(tmp_path, "a/one.jpg", "b/two.jpg", "c/one.jpg")
     assert names(tmp_path / "b", tmp_path / "a") == ["one.jpg", "two.jpg"]
-    with pytest.raises(UsageError, match=f"/a and .*/c both hold one.jpg: .* folder {tmp_path} "):
+    both = f"a/one.jpg and .*/c/one.jpg would both be called one.jpg: .*({tmp_path}, or a new one"
+    with pytest.raises(UsageError, match=both.replace("(", r"\(")):
         find_images([tmp_path / "a", tmp_path / "c"])
 
 

@@ -114,6 +114,27 @@ def test_a_picture_that_is_gone_has_no_neighbours(
 
 
 @pytest.mark.slow
+def test_pictures_that_are_away_keep_their_neighbours(
+    index_folder: Path, collection: Collection, tmp_path: Path
+) -> None:
+    """Linked once with all pictures, then without one, then without any."""
+    db = Path(shutil.copytree(collection.database, tmp_path / "db"))
+    options = FeatureOptions(**Index.open(index_folder).meta["options"])
+    vocabulary = Searcher(Index.open(index_folder)).vocabulary
+    folder = tmp_path / "index"
+    build_index(find_images([db]), folder, Recipe(vocabulary, features=options), Run(jobs=1))
+    first = link_images(folder, Run(jobs=1))
+    (db / collection.views[0].name).rename(tmp_path / "away.jpg")
+    assert np.array_equal(link_images(folder, Run(jobs=1)).neighbours, first.neighbours)
+    db.rename(tmp_path / "elsewhere")
+    told: list[str] = []
+    last = link_images(folder, Run(jobs=1, on_skip=lambda name, why: told.append(name)))
+    assert len(told) == len(Index.open(folder))
+    assert np.array_equal(last.neighbours, first.neighbours)
+    assert np.allclose(last.weights, first.weights)
+
+
+@pytest.mark.slow
 def test_other_images_are_not_linked(
     linked: Path, collection: Collection, feature_options: FeatureOptions, tmp_path: Path
 ) -> None:

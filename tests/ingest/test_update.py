@@ -10,12 +10,12 @@ import pytest
 
 from bovw.compute.isolation import Failure
 from bovw.errors import FormatError, UsageError
-from bovw.images.find import find_images
+from bovw.images.find import ImageFile, find_images
 from bovw.index import Index
 from bovw.index.integrity import find_problems
 from bovw.ingest import build
 from bovw.ingest.build import build_index
-from bovw.ingest.changes import below, name_files
+from bovw.ingest.collection import Collection, Looked
 from bovw.ingest.run import Recipe, Run
 from bovw.options import FeatureOptions, IngestOptions
 from bovw.search.searcher import Searcher
@@ -86,23 +86,25 @@ def test_another_folder_is_added(update: Updates, pictures: list[Path], tmp_path
     other.mkdir()
     shutil.copy(pictures[6], other / "9.jpg")
     images = find_images([other])
-    index = update(images=images, may_vanish=below([other]))
+    index = update(images=images, may_vanish=Looked([other]))
     assert update.counts == {"new": 1}
     assert len(index) == 4
     shutil.copy(pictures[7], other / "0.jpg")
     with pytest.raises(UsageError, match=r"would both be called 0\.jpg"):
-        update(images=find_images([other]), may_vanish=below([other]))
-    assert len(update(may_vanish=below([update.photos]))) == 4
+        update(images=find_images([other]), may_vanish=Looked([other]))
+    assert len(update(may_vanish=Looked([update.photos]))) == 4
     assert update.counts == {"same": 3}
 
 
 def test_files_are_named_by_the_folder_that_is_indexed(update: Updates, tmp_path: Path) -> None:
-    rows = update().images()
-    (update.photos / "a").mkdir()
+    update()
+    collection = Collection.of(update.folder)
     paths = [update.photos / "a" / "x.jpg", tmp_path / "y.jpg", update.photos / "1.jpg"]
-    assert [image.name for image in name_files(paths, rows)] == ["a/x.jpg", "y.jpg", "1.jpg"]
-    with pytest.raises(UsageError, match=r"would both be y\.jpg"):
-        name_files([tmp_path / "y.jpg", tmp_path / "b" / "y.jpg"], rows)
+    files = [ImageFile(path.name, path) for path in paths]
+    assert [image.name for image in collection.name(files)] == ["1.jpg", "a/x.jpg", "y.jpg"]
+    assert [image.path for image in collection.name(files)] == [paths[2], *paths[:2]]
+    with pytest.raises(UsageError, match=r"would both be called y\.jpg"):
+        collection.name([files[1], ImageFile("y.jpg", tmp_path / "b" / "y.jpg")])
 
 
 def test_other_words_or_features_are_refused(update: Updates, vocabulary: Vocabulary) -> None:
