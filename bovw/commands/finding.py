@@ -53,9 +53,7 @@ def find(
     except BovwError as error:
         raise type(error)(f"{error}{_staying(index, real)}") from error
     say(quiet, skips.others())
-    # Through links, images may have been found by other paths.
-    everywhere = [*closed, *map(os.path.realpath, closed)]
-    return Found(collection.name(images), collection, Looked(real, everywhere))
+    return Found(collection.name(images), collection, Looked.of(real, closed))
 
 
 def _staying(index: Path, folders: list[Path]) -> str:

@@ -100,6 +100,12 @@ class Looked:
     folders: Sequence[Path]
     closed: Sequence[str] = ()
 
+    @classmethod
+    def of(cls, folders: Sequence[Path], closed: Sequence[str]) -> Self:
+        """Add the real paths of what is closed: through links, images have other paths, too."""
+        real = filter(os.path.lexists, map(os.path.realpath, closed))
+        return cls(folders, [*closed, *real])
+
     def __call__(self, row: ImageRow) -> bool:
         """Tell whether an image that was not found is gone."""
         return any(map(self._within, _places(row))) and not self.closed_at(row)
