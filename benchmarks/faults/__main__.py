@@ -1,6 +1,6 @@
 """Counts what goes wrong with an index under kills, bad files, parallel access and damage.
 
-    python benchmarks/faults DIR [--kills 200] [--seconds 60] [--scratch DIR] [--only PART...]
+    python benchmarks/faults DIR [--kills 200] [--seconds 60] [--lives 200] [--only PART...]
 
 Takes 64 photographs of DIR, reduced to 400 pixels, and trains 1,024 words on them once. Everything
 random has a seed, except the timing of processes.
@@ -17,6 +17,9 @@ steps       kills each command that writes at each of its file operations, and r
 hostile     changes whole indexes, checksums too, as somebody would who means harm: links, pipes,
             journals, tables, values, arrays, archives. Run it with NUMBA_BOUNDSCHECK=1 and a
             NUMBA_CACHE_DIR of its own, too: kernels then say where they leave an array.
+moves       disks and folders are mounted, unmounted, moved, copied, linked and removed at random,
+            and `bovw index` updates an index from some of them: images that are there twice
+            (doubles), or still there though they are gone (ghosts).
 
 The script prints a row for each count, marks those that should be 0 and are not, and writes all
 counts to results/faults.json. The exit code is 1 if a count that must be 0 is not.
@@ -45,6 +48,7 @@ from faults.damage import try_damage
 from faults.hostile import try_hostile
 from faults.kills import Killer
 from faults.steps import try_steps
+from faults.moves import try_moves
 from faults.together import try_two_at_once
 
 
@@ -59,6 +63,7 @@ def main() -> None:
             "damage": lambda: try_damage(bench, arguments.flips),
             "steps": lambda: try_steps(bench, arguments.steps),
             "hostile": lambda: try_hostile(bench, arguments.variants),
+            "moves": lambda: try_moves(bench, arguments.lives),
         }
         results = earlier() if arguments.only else {}
         for part, run in parts.items():
@@ -90,7 +95,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--variants", type=int, default=5000)
     parser.add_argument("--steps", type=int, default=1000)
-    names = ("kills", "bad files", "two at once", "damage", "steps", "hostile")
+    parser.add_argument("--lives", type=int, default=200)
+    names = ("kills", "bad files", "two at once", "damage", "steps", "hostile", "moves")
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     return parser.parse_args()
 
