@@ -10,12 +10,13 @@ from operator import iadd
 import numpy as np
 
 from bovw.compute.jit import read_only
+from bovw.compute.repeats import thin_out
 from bovw.compute.threads import available_threads
 from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
 from bovw.ranking.kernels import TURNS, Voters, add_turned, vote_by_turn
 from bovw.ranking.votes import Collection, gather_votes
-from bovw.records import Doubles, Floats, InvertedFile, Words
+from bovw.records import Doubles, Floats, Ints, InvertedFile, Words
 
 # With this many features a query is worth a second thread. It is split even if there is only one,
 # so scores do not depend on the number of threads.
@@ -67,10 +68,10 @@ def score_hamming(
 
 def _voters(words: Words, collection: Collection, options: SearchOptions) -> Voters:
     """Return a query's features with the weight of each of their votes."""
-    ids = words.ids[:, : options.words]
+    ids = thin_out(words.ids[:, : options.words])
     weights = collection.weights[ids].astype(np.float64)
     if options.burstiness:
-        weights *= _burst_weights(words)[:, None]
+        weights *= _burst_weights(ids)[:, None]
     return Voters(ids, words.signatures[:, : options.words], words.angles, weights)
 
 
@@ -82,8 +83,8 @@ def gaussian_votes(bits: int, options: SearchOptions) -> Doubles:
     return votes
 
 
-def _burst_weights(words: Words) -> Doubles:
+def _burst_weights(ids: Ints) -> Doubles:
     """Return 1 / the number of features with the same nearest word: float64 [n]."""
-    _, word, counts = np.unique(words.ids[:, 0], return_inverse=True, return_counts=True)
+    _, word, counts = np.unique(ids[:, 0], return_inverse=True, return_counts=True)
     shares: Doubles = 1 / counts[word]
     return shares

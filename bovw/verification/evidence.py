@@ -77,11 +77,11 @@ def weigh(matches: Matches, inliers: Bools, sides: tuple[float, float], rank: in
     if len(query):
         spreads = _spread(query, sides[0]), _spread(found, sides[1])
         thickness, length = np.min(spreads, axis=0).tolist()
-    meaning = meaning_of(shares, len(matches), thickness, rank)
+    meaning = meaning_of(shares, matches.total, thickness, rank)
     closeness = float(-np.log(shares).mean()) if len(shares) else 0.0
     weight = float(matches.weights[inliers].sum())
     return Evidence(
-        len(matches), len(query), len(shares), weight, closeness, thickness, length, meaning
+        matches.total, len(query), len(shares), weight, closeness, thickness, length, meaning
     )
 
 

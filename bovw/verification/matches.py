@@ -12,14 +12,18 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bovw.compute.jit import read_only
+from bovw.compute.repeats import number_repeats, thin_out
 from bovw.errors import damaged_postings
 from bovw.options import SearchOptions
 from bovw.records import Doubles, Floats, Ints, InvertedFile, Longs, WordQuery
-from bovw.verification.kernels import find_matches
+from bovw.verification.kernels import Asking, find_matches
 
 # Width of the Gaussian that weighs a Hamming distance, as a share of the bits: 16 of 64 in Jégou,
 # Douze, Schmid, "Improving bag-of-features for large scale image search", IJCV 2010.
 SIGMA = 0.25
+# Matches kept of a candidate. 27 of 6,000 candidates of photographs have more.
+MOST_MATCHES = 4096
 # Correlation of two bits of unrelated signatures in one word; see docs/trust.md.
 CORRELATION = 0.013
 
@@ -47,15 +51,22 @@ class Matches:
     found      float64 [n, 4]: the same of the image's feature
     weights    float64 [n]: idf times the Gaussian of the Hamming distance
     shares     float64 [n]: the share of chance matches that are at least as close, above 0
+    left_out   further ones: of very many only the closest are kept
     """
 
     query: Doubles
     found: Doubles
     weights: Doubles
     shares: Doubles
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @property
+    def total(self) -> int:
+        """All matches, kept or not: chance has all of them to choose from."""
+        return len(self) + self.left_out
 
 
 def tentative_matches(
@@ -75,7 +86,9 @@ def tentative_matches(
     file, words = segment.inverted_file, query.words
     bits = 64 * words.signatures.shape[2]
     limit = int(options.matching_distance * bits)
-    starts, matches = find_matches(file, words.ids, words.signatures, slots, limit)
+    columns = thin_out(words.ids), words.signatures, number_repeats(words.ids[:, 0])[0]
+    asking = Asking(*(read_only(column) for column in columns))
+    starts, totals, matches = find_matches(file, asking, slots, limit, MOST_MATCHES)
     if not len(starts):
         raise damaged_postings()
     rows, postings, distances = matches.T
@@ -85,9 +98,10 @@ def tentative_matches(
     keypoints = query.keypoints.astype(np.float64)
     owners = np.repeat(candidates.astype(np.int32), np.diff(starts))
     found = segment.keypoints(postings, owners)
-    for start, end in pairwise(starts):
+    for (start, end), total in zip(pairwise(starts), totals.tolist(), strict=True):
         own = start + np.argsort(-strengths[start:end], kind="stable")
-        yield Matches(keypoints[rows[own]], found[own], strengths[own], shares[own])
+        left_out = total - len(own)
+        yield Matches(keypoints[rows[own]], found[own], strengths[own], shares[own], left_out)
 
 
 @cache

@@ -6,6 +6,8 @@ import numpy as np
 
 from bovw.records import Doubles
 
+# Terms that are computed in any case.
+FAR = 4096
 LN_10 = float(np.log(10))
 
 
@@ -14,7 +16,9 @@ def log_binomial_tails(trials: int, probability: float, most: int) -> Doubles:
 
     More successes than trials have the probability of all of them succeeding.
     """
-    done = np.arange(trials)
+    # Beyond three times the mean every term is less than half of the one before: those far beyond
+    # add nothing.
+    done = np.arange(min(trials, int(3 * trials * probability) + most + FAR))
     # Each term of the distribution from the one before.
     ratios = np.log((trials - done) / (done + 1.0)) + np.log(probability / (1 - probability))
     terms = np.concatenate([[0.0], np.cumsum(ratios)]) + trials * np.log1p(-probability)

@@ -148,6 +148,15 @@ def test_an_image_is_one_to_itself(scoring: str, case: Case) -> None:
         assert scores.max() < 1 + 1e-6
 
 
+@pytest.mark.parametrize("asked", [10, 16, 17, 1000, 3000])
+def test_a_word_of_any_number_of_features_has_one_vote(asked: int) -> None:
+    """Few of very many are asked for it, and speak for all."""
+    images = [plain(0, 1), plain(1, 1, 2), plain(0, 0, 0)]
+    once = scores_between("hamming", plain(0), images)
+    scores = scores_between("hamming", plain(*[0] * asked), images)
+    assert scores * np.sqrt(asked) == pytest.approx(once, rel=1e-5)
+
+
 # Small collections
 
 

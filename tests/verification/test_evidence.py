@@ -177,6 +177,17 @@ def test_needed_inliers_are_just_enough(
 # Places
 
 
+@pytest.mark.parametrize("left_out", [1, 100, 1_000_000])
+def test_matches_left_out_weaken_the_evidence_as_much_as_others(left_out: int) -> None:
+    matches = exact(SIMILARITY, 30)
+    agreeing = np.arange(30) < 10
+    whole = weigh(matches, agreeing, SIDES)
+    cut = weigh(replace(matches, left_out=left_out), agreeing, SIDES)
+    assert (cut.tentative, cut.inliers) == (30 + left_out, whole.inliers)
+    shares = matches.shares[:10]
+    assert cut.meaning == meaning_of(shares, 30 + left_out, cut.thickness, 1) < whole.meaning
+
+
 def test_inliers_in_one_cell_count_once() -> None:
     cell = WIDTH / CELLS
     corners = [(100.0, 100.0), (500.0, 120.0), (300.0, 400.0), (120.0, 420.0)]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bovw.compute.jit import differing_bits
+from bovw.compute.jit import differing_bits, read_only
 from bovw.index.building import SegmentBuilder
 from bovw.index.segment import Segment
 from bovw.options import SearchOptions
 from bovw.records import Box, Features, WordQuery, Words
-from bovw.verification.kernels import find_matches
+from bovw.verification.kernels import Asking, find_matches
 from bovw.verification.matches import CORRELATION, SIGMA, chance_shares, tentative_matches
 from tests.verification.planted import HEIGHT, WIDTH
 
@@ -45,29 +45,67 @@ def test_differing_bits_agree_with_counting_them() -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, 50, 60, 128])
-def test_matches_agree_with_a_slow_loop(limit: int) -> None:
+@pytest.mark.parametrize("most", [1, 3, 10, 10_000])
+def test_matches_agree_with_a_slow_loop(limit: int, most: int) -> None:
     rng = np.random.default_rng(limit + 1)
     segment = random_segment(rng, images=8, words=6)
     ids = rng.integers(-1, 6, (15, 3)).astype(np.int32)
     query = random_signatures(rng, (15, 3, 2))
+    # Some are equal, as where things repeat.
+    query[::2] = segment.signatures[0]
+    turns = rng.integers(0, 4, 15)
     candidates = [5, 0, 6]
     slots = np.full(8, -1, np.int32)
     slots[candidates] = range(3)
-    starts, matches = find_matches(segment.inverted_file, ids, query, slots, limit)
+    asking = Asking(*(read_only(column) for column in (ids, query, turns)))
+    starts, totals, matches = find_matches(segment.inverted_file, asking, slots, limit, most)
     assert starts[0] == 0
     assert starts[-1] == len(matches)
     for slot, image in enumerate(candidates):
         expected = [
-            (i, posting, distance)
+            (distance, abs(turn - int(turns[i])), i, j, posting)
             for i in range(15)
             for j in range(3)
             if ids[i, j] >= 0
-            for posting in range(segment.offsets[ids[i, j]], segment.offsets[ids[i, j] + 1])
-            if segment.images[posting] == image
+            for turn, posting in enumerate(postings_in(segment, ids[i, j], image))
             if (distance := slow_distance(query[i, j], segment.signatures[posting])) <= limit
         ]
+        assert totals[slot] == len(expected)
+        kept = sorted(sorted(expected)[:most], key=lambda match: match[2:])
         own = matches[starts[slot] : starts[slot + 1]]
-        assert [tuple(match) for match in own.tolist()] == expected
+        assert own.tolist() == [[i, posting, distance] for distance, _, i, _, posting in kept]
+
+
+def postings_in(segment: Segment, word: int, image: int) -> list[int]:
+    """Return an image's postings in a word, in their order."""
+    own = range(segment.offsets[word], segment.offsets[word + 1])
+    return [posting for posting in own if segment.images[posting] == image]
+
+
+def test_of_a_million_matches_the_closest_are_kept() -> None:
+    """The first of 1,000 equal features goes with the first of 1,000, the second with the second.
+
+    All of them share one word, and with other words there would be no other answer.
+    """
+    gathering = SegmentBuilder(1, 128)
+    signatures = np.zeros((1000, 2), np.uint64)
+    signatures[::2, 1] = 1
+    for _ in range(3):
+        keypoints = np.ones((1000, 4), np.float32)
+        features = Features(keypoints, np.zeros((1000, 128), np.uint8), WIDTH, HEIGHT)
+        gathering.add(features, np.zeros(1000, np.int32), signatures)
+    segment = gathering.segment()
+    columns = np.zeros((1000, 1), np.int32), signatures[:, None], np.arange(1000)
+    asking = Asking(*(read_only(column) for column in columns))
+    slots = np.arange(3, dtype=np.int32)
+    starts, totals, matches = find_matches(segment.inverted_file, asking, slots, 51, 1000)
+    assert totals.tolist() == [1_000_000] * 3
+    assert starts.tolist() == [0, 1000, 2000, 3000]
+    for slot in range(3):
+        rows, postings, distances = matches[starts[slot] : starts[slot + 1]].T
+        assert rows.tolist() == list(range(1000))
+        assert (postings - slot * 1000).tolist() == list(range(1000))
+        assert (distances == 0).all()
 
 
 def test_matches_carry_their_geometry_and_the_best_come_first() -> None:
@@ -130,7 +168,7 @@ def test_chance_shares_are_those_of_correlated_bits(bits: int) -> None:
 @pytest.mark.parametrize("limit", [0, 1, 51])
 def test_shares_are_given_to_matches_by_their_distance(limit: int) -> None:
     rng = np.random.default_rng(4)
-    segment = random_segment(rng, images=3, words=4)
+    segment = random_segment(rng, images=3, words=40)
     found = segment.words(np.arange(len(segment)))
     # Some bits of each signature are turned over: none, one, two and so on.
     flips = np.arange(len(segment)) % 60
@@ -140,7 +178,7 @@ def test_shares_are_given_to_matches_by_their_distance(limit: int) -> None:
     keypoints[:, 0] = np.arange(len(segment))
     options = SearchOptions(matching_distance=limit / 128)
     asked = WordQuery(keypoints, query, Box(0, 0, WIDTH, HEIGHT))
-    weights = np.ones(4, np.float32)
+    weights = np.ones(40, np.float32)
     shares = chance_shares(128, limit)
     pairs = 0
     for matches in tentative_matches(asked, segment, np.arange(3), weights, options):

@@ -34,6 +34,12 @@ def check(tails: Doubles, expected: Doubles) -> None:
     assert (tails[~near] < FAR + 5).all()
 
 
+@pytest.mark.parametrize("trials", [5_000, 100_000, 16_000_000])
+@pytest.mark.parametrize("probability", [1e-6, 1e-3, 0.3])
+def test_many_trials_take_no_more_than_their_mean(trials: int, probability: float) -> None:
+    check(log_binomial_tails(trials, probability, 64), slow_binomial(trials, probability, 64))
+
+
 @given(st.integers(1, 3000), st.floats(1e-6, 0.5), st.integers(0, 70))
 @settings(max_examples=200, deadline=None)
 def test_binomial_tails_are_those_of_scipy(trials: int, probability: float, most: int) -> None:
