@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bovw.compute.values import either, mapping, number, one_of, parse_json, record, text, whole
+from bovw.compute.values import (
+    either,
+    listing,
+    mapping,
+    number,
+    one_of,
+    parse_json,
+    record,
+    text,
+    whole,
+)
 from bovw.index.layout import (
     ARRAY_FILE,
     KINDS,
@@ -36,6 +46,7 @@ META = record(
     {
         **{kind: _NUMBERED[kind] for kind in OPTIONAL},
         **{f"{kind}_files": ARRAY_FILES for kind in OPTIONAL},
+        "collection": record({"roots": listing(text()), "exclude": listing(text())}),
     },
 )
 _COUNT, _ID, _NOTHING = whole(0, 2**31 - 1), whole(1, 10**15), one_of(None)
