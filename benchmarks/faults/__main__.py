@@ -20,6 +20,8 @@ hostile     changes whole indexes, checksums too, as somebody would who means ha
 moves       disks and folders are mounted, unmounted, moved, copied, linked and removed at random,
             and `bovw index` updates an index from some of them: images that are there twice
             (doubles), or still there though they are gone (ghosts).
+repetition  asks for 100 drawn pictures of dots, walls, pages and so on, and for 20 photographs:
+            what a query costs, and what it confirms.
 
 The script prints a row for each count, marks those that should be 0 and are not, and writes all
 counts to results/faults.json. The exit code is 1 if a count that must be 0 is not.
@@ -49,6 +51,7 @@ from faults.hostile import try_hostile
 from faults.kills import Killer
 from faults.moves import try_moves
 from faults.steps import try_steps
+from faults.repetition import try_repetition
 from faults.together import try_two_at_once
 
 
@@ -64,6 +67,7 @@ def main() -> None:
             "steps": lambda: try_steps(bench, arguments.steps),
             "hostile": lambda: try_hostile(bench, arguments.variants),
             "moves": lambda: try_moves(bench, arguments.lives),
+            "repetition": lambda: try_repetition(arguments.photos, bench.folder("repetition")),
         }
         results = earlier() if arguments.only else {}
         for part, run in parts.items():
@@ -96,7 +100,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--variants", type=int, default=5000)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--lives", type=int, default=200)
-    names = ("kills", "bad files", "two at once", "damage", "steps", "hostile", "moves")
+    names = (
+        "kills", "bad files", "two at once", "damage", "steps", "hostile", "moves", "repetition"
+    )  # fmt: skip
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     return parser.parse_args()
 

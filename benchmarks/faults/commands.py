@@ -14,11 +14,11 @@ BOVW = [sys.executable, "-m", "bovw"]
 PATIENCE = 180.0
 
 
-def bovw(*arguments: object) -> subprocess.CompletedProcess[str]:
+def bovw(*arguments: object, patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; raises TimeoutExpired if it takes too long."""
     command = [*BOVW, *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, errors="surrogateescape"
+        command, capture_output=True, text=True, timeout=patience, errors="surrogateescape"
     )
 
 

@@ -12,7 +12,7 @@ NEVER = (
     "states_never_committed", "not_told_to_wait", "not_let_in", "crashed", "missed_in_content",
     "sealed", "not_brought_back", "unguarded", "outside_read", "outside_changed", "strangers_lost",
     "lost", "refused_reruns", "left_over", "aborts", "hangs", "over_1_gb", "unexpected", "no_json",
-    "doubles", "ghosts", "not_indexed", "unstable", "changed_by_refusal",
+    "doubles", "ghosts", "not_indexed", "unstable", "changed_by_refusal", "not_found",
 )  # fmt: skip
 
 Counts = dict[str, Any]
