@@ -50,8 +50,8 @@ from faults.damage import try_damage
 from faults.hostile import try_hostile
 from faults.kills import Killer
 from faults.moves import try_moves
-from faults.steps import try_steps
 from faults.repetition import try_repetition
+from faults.steps import try_steps
 from faults.together import try_two_at_once
 
 
