@@ -10,10 +10,11 @@ from typing import Any
 
 from bovw.compute.files import is_folder, is_regular
 from bovw.errors import FormatError
-from bovw.index.catalog import FILE, read_meta
+from bovw.index.catalog import FILE
 from bovw.index.components import COMPONENTS
 from bovw.index.layout import INCOMING, NUMBER, NUMBERED, VOCABULARY_NAME
 from bovw.index.lock import FILES as LOCK_FILES
+from bovw.index.manifest import is_index, read_any_meta
 from bovw.index.segment import Segment
 
 # The files of a vocabulary's folder.
@@ -82,7 +83,7 @@ def remove_beginnings(folder: Path) -> None:
 
 def check_free(folder: Path) -> None:
     """Raise FormatError if `folder` holds an index, or anything but leftovers of one."""
-    if read_meta(folder):
+    if is_index(folder) and read_any_meta(folder):
         raise FormatError(f"there is an index in {folder} already: give another folder")
     if not folder.exists():
         return
