@@ -51,6 +51,12 @@ class Names(Arrays, Sequence[str]):
         ascend = bool((np.diff(ends) >= 0).all()) and ends[-1] == len(self.text)
         return super().fits(counts) and ascend
 
+    @property
+    def given(self) -> Bools:
+        """Which images have a folder or a name, and were not removed: bool [images]."""
+        given: Bools = np.diff(self.ends, prepend=0) > 1
+        return given
+
     @cached_property
     def by_name(self) -> Ints:
         """The images' numbers in the order of their names; removed ones come first."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bovw.compute.files import aside
-from bovw.errors import UsageError
+from bovw.errors import UsageError, damaged_file
 from bovw.index.building import merge
 from bovw.index.graph import Graph
 from bovw.index.index import Index
@@ -82,6 +82,8 @@ def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter
             chosen = np.zeros(len(segment.sizes), np.bool_)
             chosen[own] = True
             names = [index.names[start + image] for image in own]
+            if strange := [name for name in names if name not in rows]:
+                raise damaged_file(index.folder, f"its catalog has no {ascii(strange[0])}")
             unplaced = [replace(rows[name], segment=None, number=None) for name in names]
             writers[shard].adopt(merge([segment], [chosen]), unplaced)
 

@@ -126,6 +126,8 @@ class Snapshot:
         whole = lengths(words, bits, held, 0)
         if not all(fits) or not self.statistics.fits(whole) or not self.names.fits(whole):
             raise self._misfit()
+        if not np.array_equal(self.names.given, self.statistics.live):
+            raise self._misfit()
 
     def _misfit(self) -> FormatError:
         return FormatError(
