@@ -14,6 +14,10 @@ from bovw.index.segment import Segment
 from bovw.records import Bools, Floats, Ints, Longs
 
 
+# The weight of a word that one image of 10^13 has.
+MOST_WEIGHT = 900.0
+
+
 @dataclass(frozen=True)
 class Counts:
     """Counts of the live images of one segment.
@@ -65,7 +69,8 @@ class Statistics(Arrays):
     def fits(self, counts: Mapping[str, int]) -> bool:
         """Tell whether the shapes are as declared, and the numbers such as counting gives."""
         counted = self.features.min(initial=0) >= 0 and self.distinct.min(initial=0) >= 0
-        weighed = np.isfinite(self.weights).all() and self.weights.min(initial=0) >= 0
+        # NaN is in no range.
+        weighed = ((self.weights >= 0) & (self.weights <= MOST_WEIGHT)).all()
         return super().fits(counts) and bool(counted and weighed)
 
     @classmethod

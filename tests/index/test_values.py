@@ -198,7 +198,7 @@ def changed(folder: Path, kind: str, **arrays: Any) -> None:
         statement(folder, "UPDATE meta SET value = ? WHERE key = ?", value, f"{kind}_files")
 
 
-@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0, 1e30])
 def test_weights_that_are_no_numbers(folder: Path, weight: float) -> None:
     weights = Index.open(folder).statistics.weights.copy()
     weights[3] = weight
