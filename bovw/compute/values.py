@@ -1,7 +1,7 @@
 """Values read from files that may come from anyone: each is what was declared, or an error.
 
-Code behind a reader then trusts them. A library such as pydantic does the same, and takes a third
-of a query's time to import.
+Code behind a reader then trusts them. A library such as pydantic does the same, and takes 0.12 s
+to import, in every query.
 """
 
 from __future__ import annotations
