@@ -83,7 +83,7 @@ def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter
             chosen[own] = True
             names = [index.names[start + image] for image in own]
             if strange := [name for name in names if name not in rows]:
-                raise damaged_file(index.folder, f"its catalog has no {ascii(strange[0])}")
+                raise damaged_file(index.folder, f"its catalog has no {strange[0]!a}")
             unplaced = [replace(rows[name], segment=None, number=None) for name in names]
             writers[shard].adopt(merge([segment], [chosen]), unplaced)
 

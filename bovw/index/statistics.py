@@ -13,7 +13,6 @@ from bovw.index.arrays import Arrays, stored
 from bovw.index.segment import Segment
 from bovw.records import Bools, Floats, Ints, Longs
 
-
 # The weight of a word that one image of 10^13 has.
 MOST_WEIGHT = 900.0
 

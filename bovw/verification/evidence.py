@@ -19,13 +19,18 @@ from bovw.verification.tails import log_binomial_tails, log_gamma_tails
 # Cells along the longest side. Inliers in one cell count once, because a logo, a leaf or a row of
 # letters proves little (effective inliers: Irschara et al., CVPR 2009).
 CELLS = 32
-# Effective inliers whose chance is computed; more add nothing to so much certainty.
-MOST = 64
 # Fewest effective inliers of an agreement: two fix the transform between them.
 LEAST = 3
+# Numbers of effective inliers whose chance is computed: all up to 64, then steps of a fifth up to
+# one in every cell.
+MOST = CELLS**2
+COUNTS = np.unique(np.r_[LEAST:65, np.rint(64 * 1.2 ** np.arange(16)), MOST].astype(np.int64))
 # Probability that a match which has nothing to do with a transform agrees with it in place, angle
 # and scale.
 AGREES = 1e-3
+# A match whose point lies this far from where the transform puts it leads elsewhere, as a share of
+# the longest side; see `shares_here`.
+ELSEWHERE = 0.06
 # Chance agreements lie along edges, and across an edge nothing was tested. Inliers count in full if
 # they spread this far in every direction, as a share of the longest side.
 THICKNESS = 0.03
@@ -63,8 +68,14 @@ class Evidence:
     meaning: float
 
 
-def weigh(matches: Matches, inliers: Bools, sides: tuple[float, float], rank: int = 1) -> Evidence:
-    """Return the evidence in tentative matches whose inliers [n] agree with one transform.
+def weigh(
+    matches: Matches,
+    transform: Doubles,
+    inliers: Bools,
+    sides: tuple[float, float],
+    rank: int = 1,
+) -> Evidence:
+    """Return the evidence in tentative matches whose inliers [n] agree with a transform [3, 3].
 
     sides  longest sides of the query's region and of the image in pixels
     rank   the image's among those tried, from 1. An image further down needs more, so that trying
@@ -72,7 +83,7 @@ def weigh(matches: Matches, inliers: Bools, sides: tuple[float, float], rank: in
     """
     query, found = matches.query[inliers], matches.found[inliers]
     places = _places(query, sides[0]), _places(found, sides[1])
-    shares = matches.shares[inliers][_apart(*places)]
+    shares = shares_here(matches, transform, inliers, sides[1])[_apart(*places)]
     thickness = length = 0.0
     if len(query):
         spreads = _spread(query, sides[0]), _spread(found, sides[1])
@@ -85,6 +96,24 @@ def weigh(matches: Matches, inliers: Bools, sides: tuple[float, float], rank: in
     )
 
 
+def shares_here(matches: Matches, transform: Doubles, inliers: Bools, side: float) -> Doubles:
+    """Return the chance shares of the inliers, as chance is in these two pictures: float64 [k].
+
+    Where one thing repeats, as the letters of a page do, its copies are as close as the thing
+    itself, and closeness says nothing about the place. So the share of the matches that lead
+    elsewhere and are at least as close counts instead, where it is larger. In ordinary pictures
+    matches that lead elsewhere are no closer than chance.
+    """
+    own = matches.shares[inliers]
+    carried = np.column_stack([matches.query[:, :2], np.ones(len(matches))]) @ transform.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = np.hypot(*(carried[:, :2] / carried[:, 2:] - matches.found[:, :2]).T)
+    others = np.sort(matches.shares[~inliers & ~(reach <= ELSEWHERE * side)])
+    as_close = np.searchsorted(others, own, side="right")
+    shares: Doubles = np.maximum(own, as_close / max(len(others) + matches.left_out, 1))
+    return shares
+
+
 def meaning_of(shares: Doubles, tentative: int, thickness: float, rank: int) -> float:
     """Return -log10 of the number of chance agreements as good as this one.
 
@@ -95,14 +124,14 @@ def meaning_of(shares: Doubles, tentative: int, thickness: float, rank: int) -> 
     their thickness. Independent matches would give n, one for each that proposes a transform. But
     there are many where structure repeats, and then they agree more often.
 
-    It is computed for the closest LEAST, LEAST + 1 and so on, and the least of all counts. So a
+    It is computed for the closest of as many as COUNTS says, and the least of all counts. So a
     further inlier never weakens the evidence.
     """
     closest = np.sort(shares)[:MOST]
-    by_place = log_binomial_tails(tentative - 1, AGREES, max(len(closest) - 1, 0))
-    by_closeness = log_gamma_tails(np.cumsum(-np.log(closest)))
-    chances = by_place[: len(closest)] + by_closeness
-    best = float(chances[LEAST - 1 :].min(initial=0.0))
+    counts = COUNTS[len(closest) >= COUNTS]
+    by_place = log_binomial_tails(tentative - 1, AGREES, max(len(closest) - 1, 0))[counts - 1]
+    by_closeness = log_gamma_tails(counts, np.cumsum(-np.log(closest))[counts - 1])
+    best = float((by_place + by_closeness).min(initial=0.0))
     thin = 2 * min(0.0, float(np.log10(max(thickness, THINNEST) / THICKNESS)))
     return thin - best - float(2 * np.log10(max(tentative, 1)) + np.log10(rank))
 
@@ -113,7 +142,7 @@ def needed_inliers(evidence: Evidence, meaning: float, rank: int) -> int | None:
     They are taken to be as close as those of `evidence`, and as far apart.
     """
     share = float(np.exp(-max(evidence.closeness, 1.0)))
-    for count in range(LEAST, MOST + 1):
+    for count in map(int, COUNTS):
         shares = np.full(count, share)
         if meaning_of(shares, evidence.tentative, evidence.thickness, rank) >= meaning:
             return count

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bovw.records import Doubles
+from bovw.records import Doubles, Longs
 
 # Terms that are computed in any case.
 FAR = 4096
+# Events in the rows that are computed together.
+SHORT = 64
 LN_10 = float(np.log(10))
 
 
@@ -26,15 +28,18 @@ def log_binomial_tails(trials: int, probability: float, most: int) -> Doubles:
     return np.minimum(tails, 0.0)[np.minimum(np.arange(most + 1), trials)] / LN_10
 
 
-def log_gamma_tails(sums: Doubles) -> Doubles:
-    """Return log10 P[Gamma(k) >= sums[k - 1]] for k = 1, 2 and so on: float64 [k].
+def log_gamma_tails(counts: Longs, sums: Doubles) -> Doubles:
+    """Return log10 P[Gamma(k) >= sum] for each of the counts k [n] and its sum: float64 [n].
 
     Gamma(k) is the sum of k exponential variables of mean 1. The tail is that of fewer than k
     events of a Poisson process before that sum.
     """
-    events = np.arange(1, len(sums))
-    x = np.maximum(sums, 1e-300)[:, None]
-    steps = np.log(x) - np.log(events)
-    terms = np.concatenate([np.zeros_like(x), np.cumsum(steps, axis=1)], axis=1) - x
-    tails: Doubles = np.logaddexp.accumulate(terms, axis=1)
-    return np.minimum(tails.diagonal(), 0.0) / LN_10
+    tails = np.zeros(len(counts))
+    # Few counts are large, so that most rows are short.
+    for rows in (counts <= SHORT, counts > SHORT):
+        events = np.arange(int(counts[rows].max(initial=0)))
+        factorials = np.cumsum(np.log(np.maximum(events, 1)))
+        x = np.maximum(sums[rows], 1e-300)[:, None]
+        terms = np.where(events < counts[rows][:, None], events * np.log(x) - factorials, -np.inf)
+        tails[rows] = np.logaddexp.reduce(terms, axis=1, initial=-np.inf) - x[:, 0]
+    return np.minimum(tails, 0.0) / LN_10

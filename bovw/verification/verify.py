@@ -79,7 +79,7 @@ def verify_matches(
     # Most candidates end here, before anything is weighed.
     if not _is_plausible(matches, transform, inliers):
         return None
-    evidence = weigh(matches, inliers, sides, rank)
+    evidence = weigh(matches, transform, inliers, sides, rank)
     if evidence.effective < LEAST:
         return None
     points = np.hstack([matches.query[inliers, :2], matches.found[inliers, :2]])
@@ -111,7 +111,7 @@ def examine(matches: Matches, sides: tuple[float, float], rank: int = 1) -> Exam
     """Find the best transform of one image's tentative matches, and weigh its inliers."""
     transform, inliers = find_transform(matches.query, matches.found, matches.weights, *sides)
     plausible = _is_plausible(matches, transform, inliers)
-    return Examined(transform, inliers, weigh(matches, inliers, sides, rank), plausible)
+    return Examined(transform, inliers, weigh(matches, transform, inliers, sides, rank), plausible)
 
 
 def _is_plausible(matches: Matches, transform: Doubles, inliers: Bools) -> bool:
