@@ -101,7 +101,8 @@ def shares_here(matches: Matches, transform: Doubles, inliers: Bools, side: floa
 
     Where one thing repeats, as the letters of a page do, its copies are as close as the thing
     itself, and closeness says nothing about the place. So the share of the matches that lead
-    elsewhere and are at least as close counts instead, where it is larger. In ordinary pictures
+    elsewhere and are at least as close counts instead, where it is larger (of those kept: that
+    those left out are less close says nothing either). In ordinary pictures
     matches that lead elsewhere are no closer than chance.
     """
     own = matches.shares[inliers]
@@ -110,7 +111,7 @@ def shares_here(matches: Matches, transform: Doubles, inliers: Bools, side: floa
         reach = np.hypot(*(carried[:, :2] / carried[:, 2:] - matches.found[:, :2]).T)
     others = np.sort(matches.shares[~inliers & ~(reach <= ELSEWHERE * side)])
     as_close = np.searchsorted(others, own, side="right")
-    shares: Doubles = np.maximum(own, as_close / max(len(others) + matches.left_out, 1))
+    shares: Doubles = np.maximum(own, as_close / max(len(others), 1))
     return shares
 
 
