@@ -24,7 +24,7 @@ LOCK_FILE = "lock.sqlite"
 # Who holds the lock, for people only: a stale one means nothing.
 NOTE_FILE = "writer.json"
 # Files that locking may leave in a folder.
-FILES = (LOCK_FILE, NOTE_FILE)
+FILES = (LOCK_FILE, f"{LOCK_FILE}-journal", NOTE_FILE)
 
 _NOTE_BYTES = 4096
 # Seconds between two tries for a lock.

@@ -111,6 +111,8 @@ def shares_here(matches: Matches, transform: Doubles, inliers: Bools, side: floa
         reach = np.hypot(*(carried[:, :2] / carried[:, 2:] - matches.found[:, :2]).T)
     others = np.sort(matches.shares[~inliers & ~(reach <= ELSEWHERE * side)])
     as_close = np.searchsorted(others, own, side="right")
+    # Only as many as are beyond doubt: a few may be close by chance.
+    as_close = np.maximum(as_close - 2 * np.sqrt(as_close), 0)
     shares: Doubles = np.maximum(own, as_close / max(len(others), 1))
     return shares
 

@@ -199,7 +199,8 @@ def test_shares_agree_with_their_slow_twin(
     expected = []
     for own in shares[:agreeing]:
         as_close = sum(shares[row] <= own for row in away)
-        expected.append(max(own, as_close / max(len(away), 1)))
+        sure = max(as_close - 2 * as_close**0.5, 0)
+        expected.append(max(own, sure / max(len(away), 1)))
     assert shares_here(matches, SIMILARITY, inliers, WIDTH).tolist() == pytest.approx(expected)
 
 
@@ -213,7 +214,7 @@ def test_copies_of_one_thing_are_no_evidence() -> None:
     repeated = weigh(Matches(frames, found, np.ones(40), close), SIMILARITY, inliers, SIDES)
     close[12:] = 0.5
     single = weigh(Matches(frames, found, np.ones(40), close), SIMILARITY, inliers, SIDES)
-    assert repeated.closeness < 0.2 and single.closeness == pytest.approx(-np.log(1e-4))
+    assert repeated.closeness < 0.6 and single.closeness == pytest.approx(-np.log(1e-4))
     assert single.meaning > repeated.meaning + 20
 
 
