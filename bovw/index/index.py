@@ -11,7 +11,7 @@ import numpy as np
 from bovw.errors import FormatError
 from bovw.index.checksums import damaged_among
 from bovw.index.joined import Joined, open_shards
-from bovw.index.manifest import MANIFEST, read_manifest
+from bovw.index.manifest import MANIFEST, parts_of, read_manifest
 from bovw.index.rows import ImageRow
 from bovw.index.snapshot import Snapshot
 from bovw.records import Ints, InvertedFile
@@ -112,7 +112,9 @@ class Index:
         return sorted(rows, key=lambda row: row.name)
 
     def outdated(self) -> bool:
-        """Tell whether the index has changed since it was opened."""
+        """Tell whether the index has changed since it was opened, or was built anew."""
+        if parts_of(self.folder) != [part.folder for part in self.parts]:
+            return True  # there are other shards now, or none
         if self.joined:
             kept = read_manifest(self.folder).get("joined", {}).get("files", {})
             if kept != self.joined.files:

@@ -59,17 +59,17 @@ class Snapshot:
             rows, meta = catalog.images(), catalog.meta
         finally:
             catalog.close()
-        if meta.get("names") != self.meta["names"]:
+        if meta.get("digest") != self.meta["digest"]:
             raise FormatError(f"the index in {self.folder} has changed meanwhile: try again")
         if sum(row.status == "ok" for row in rows) != self.statistics.live.sum():
             raise self._misfit()
         return rows
 
     def outdated(self) -> bool:
-        """Tell whether the index has changed since it was opened."""
+        """Tell whether the index has changed since it was opened, or was built anew."""
         catalog = self._catalog()
         try:
-            return bool(catalog.meta.get("names") != self.meta["names"])
+            return bool(catalog.meta.get("digest") != self.meta["digest"])
         finally:
             catalog.close()
 

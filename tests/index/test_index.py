@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +18,7 @@ from bovw.errors import FormatError
 from bovw.index import Index, merging
 from bovw.index.catalog import FILE, FORMAT
 from bovw.index.names import Names
+from bovw.index.resharding import split_index
 from bovw.index.rows import ImageRow
 from bovw.index.segment import Segment
 from bovw.index.statistics import Statistics
@@ -166,3 +168,29 @@ def test_many_segments_hold_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
         parts.starts.tolist()
         == np.cumsum([0, *(len(s.sizes) for s in parts.segments)])[:-1].tolist()
     )
+
+
+def test_an_index_that_is_built_anew_is_another_one(folder: Path, tmp_path: Path) -> None:
+    opened = Index.open(folder)
+    assert not opened.outdated()
+    other = written(tmp_path / "other", ["a.jpg", "b.jpg", "x.jpg"])
+    assert other.meta["names"] == opened.meta["names"]
+    shutil.rmtree(folder)
+    other.folder.rename(folder)
+    assert opened.outdated()
+    with pytest.raises(FormatError, match="changed meanwhile"):
+        opened.images()
+    assert not Index.open(folder).outdated()
+
+
+def test_shards_in_an_index_s_place_are_another_one(folder: Path, tmp_path: Path) -> None:
+    opened = Index.open(folder)
+    split_index(folder, 2, tmp_path / "shards")
+    folder.rename(tmp_path / "old")
+    (tmp_path / "shards").rename(folder)
+    assert opened.outdated()
+    sharded = Index.open(folder)
+    folder.rename(tmp_path / "shards")
+    (tmp_path / "old").rename(folder)
+    assert sharded.outdated()
+    assert not opened.outdated()
