@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -90,9 +91,9 @@ def query(
     # Answers in a terminal are progress enough.
     silent = quiet or len(images) == 1 or sys.stdout.isatty()
     with progress(silent)(images, len(images), "Querying") as paths:
-        asked = _ask(searcher, paths, region, topk, skips if len(images) > 1 else _refuse)
-        shown = _shown(asked, verified, answers, pages if html else None)
-        for text in WRITERS[format](shown):
+        keep = partial(_confirmed, topk, rerank, quiet) if verified else None
+        asked = _ask(searcher, paths, region, topk, skips if len(images) > 1 else _refuse, keep)
+        for text in WRITERS[format](_shown(asked, answers, pages if html else None)):
             click.echo(text, nl=False)
     if not answers:
         raise BovwError("none of these images can be used as a query")
@@ -114,31 +115,49 @@ class _Asked(NamedTuple):
 
 
 def _ask(
-    searcher: Searcher, paths: Iterable[Path], region: Box | None, topk: int, on_skip: OnSkip
-) -> Iterator[_Asked]:
-    """Search with each picture; those that cannot be used are skipped."""
+    searcher: Searcher, paths: Iterable[Path], region: Box | None, topk: int, on_skip: OnSkip,
+    keep: Callable[[_Asked], _Asked] | None,
+) -> Iterator[_Asked]:  # fmt: skip
+    """Search with each picture; those that cannot be used are skipped.
+
+    keep  chooses from all hits that may be confirmed, instead of the first `topk`
+    """
     from bovw.errors import ImageError, QueryError
     from bovw.search import describe_query
 
+    most = max(topk, searcher.options.rerank) if keep else topk
     for path in paths:
         try:
             features, part = describe_query(path, region, options=searcher.feature_options)
-            yield _Asked(path, features, part, searcher.search_features(features, part, topk))
+            one = _Asked(path, features, part, searcher.search_features(features, part, most))
+            yield keep(one) if keep else one
         except (ImageError, QueryError) as error:
             on_skip(str(path), str(error))
 
 
+def _confirmed(topk: int, rerank: int, quiet: bool, one: _Asked) -> _Asked:
+    """Keep the `topk` best confirmed hits, and say what that leaves out."""
+    from bovw.results import printable
+
+    hits = [hit for hit in one.hits if hit.confirmed]
+    path = printable(str(one.path))
+    if len(hits) > topk:
+        say(quiet, f"{path}: {topk} of {len(hits)} matches; --topk {len(hits)} gives all")
+    if hits and len(hits) == rerank:
+        say(quiet, f"{path}: all {rerank} images that were checked match; --rerank checks more")
+    return one._replace(hits=hits[:topk])
+
+
 def _shown(
-    asked: Iterable[_Asked], verified: bool, answers: list[Answer], pages: list[_Asked] | None
+    asked: Iterable[_Asked], answers: list[Answer], pages: list[_Asked] | None
 ) -> Iterator[Answer]:
     """Yield each answer once it is there, and gather it; `pages` if there will be a page."""
     from bovw.results.formats import Answer
 
     for one in asked:
-        hits = [hit for hit in one.hits if hit.confirmed or not verified]
-        answers.append(Answer(str(one.path), hits))
+        answers.append(Answer(str(one.path), one.hits))
         if pages is not None:
-            pages.append(one._replace(hits=hits))
+            pages.append(one)
         yield answers[-1]
 
 

@@ -69,6 +69,20 @@ def test_only_confirmed_hits_where_asked(built: Path, image: Path) -> None:
     assert confirmed == [hit for hit in everything if hit["confirmed"]]
 
 
+def test_matches_that_are_left_out_are_told(built: Path, image: Path) -> None:
+    arguments = ("query", image, "--index", built, "--format", "paths", "--verified")
+    every = run(*arguments)
+    count = len(every.stdout.splitlines())
+    assert count > 1 and every.stderr == ""
+    one = run(*arguments, "--topk", 1)
+    assert one.stdout == every.stdout.splitlines(keepends=True)[0]
+    assert one.stderr == f"{image}: 1 of {count} matches; --topk {count} gives all\n"
+    assert run(*arguments, "--topk", 1, "--quiet").stderr == ""
+    checked = run(*arguments, "--rerank", 1)
+    told = f"{image}: all 1 images that were checked match; --rerank checks more\n"
+    assert len(checked.stdout.splitlines()) == 1 and checked.stderr == told
+
+
 def test_a_region_is_cut_to_the_image(built: Path, image: Path) -> None:
     whole = run("query", image, "--index", built, "--format", "json").stdout
     wide = ("--region", "-50,-1e3,2000,inf")
