@@ -21,6 +21,8 @@ from bovw.records import Bytes, Picture
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 250_000_000
 MIN_SIDE = 16
+# Values that are rescaled at a time.
+BLOCK = 1_000_000
 
 # The turn that makes a picture upright, by EXIF orientation.
 _TURNS: dict[int, Callable[[Bytes], Bytes]] = {
@@ -87,7 +89,8 @@ def _quiet_pillow() -> Iterator[None]:
 def _decode(file: BufferedReader, max_size: int, mode: str, max_pixels: int) -> Picture:
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
-        _check_size(width, height, max_pixels)
+        # Putting it on white takes twice the memory of decoding anything else.
+        _check_size(width, height, max_pixels // (2 if image.has_transparency_data else 1))
         # JPEG: libjpeg decodes at the smallest fraction of the size that is large enough, and luma
         # only if grey is wanted.
         drafted = image.draft(mode, _fit(width, height, max_size))
@@ -141,12 +144,24 @@ def _values(image: Image.Image, mode: str) -> Bytes:
 
 def _eight_bits(values: npt.NDArray[np.generic]) -> Bytes:
     """Rescale 16-bit integers by their type's range, and wider values by their own finite range."""
-    grey = values.astype(np.float64)
-    finite = grey[np.isfinite(grey)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    # Some rows at a time: the steps between take forty bytes a pixel.
+    step = max(1, BLOCK // values.shape[1])
+    blocks = [values[row : row + step] for row in range(0, len(values), step)]
+    ranges = [found for block in blocks if (found := _finite_range(block))]
+    low = min((low for low, _ in ranges), default=0.0)
+    high = max((high for _, high in ranges), default=0.0)
     if values.dtype.kind != "f" and low >= 0 and high <= 65535:
         low, high = 0.0, 65535.0
-    grey = np.nan_to_num(grey, nan=low, posinf=high, neginf=low)
+    return np.concatenate([_scaled(block, low, high) for block in blocks])
+
+
+def _finite_range(values: npt.NDArray[np.generic]) -> tuple[float, float] | None:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else None
+
+
+def _scaled(values: npt.NDArray[np.generic], low: float, high: float) -> Bytes:
+    grey = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
     return np.rint((grey - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
 
 

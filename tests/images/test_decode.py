@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bovw.errors import ImageError
+from bovw.images import decode
+from bovw.images.decode import read_picture
 from tests.images.samples import (
     ORIENTATION,
     SAVED_AS,
@@ -61,6 +64,27 @@ def test_floats_that_are_not_finite_are_survived(tmp_path: Path) -> None:
     assert pixels[40, 40:43].tolist() == [0, 255, 0]
     values[:] = np.nan
     assert not read_image(tmp_path, Image.fromarray(values), format="TIFF").pixels.any()
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_wide_values_are_rescaled_the_same_a_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[np.generic]
+) -> None:
+    values = (scene().astype(np.int64) * 200).astype(kind)
+    if values.dtype.kind == "f":
+        values[:20] = np.nan
+    at_once = read_image(tmp_path, Image.fromarray(values), format="TIFF").pixels
+    monkeypatch.setattr(decode, "BLOCK", 700)
+    assert_close(read_image(tmp_path, Image.fromarray(values), format="TIFF").pixels, at_once, 0)
+
+
+def test_what_has_transparency_may_have_half_of_the_pixels(tmp_path: Path) -> None:
+    for mode, most in (("L", 4800), ("LA", 9600), ("RGBA", 9600)):
+        path = tmp_path / f"{mode}.png"
+        Image.fromarray(scene()).convert(mode).save(path)
+        assert read_picture(path, 1024, max_pixels=most).width == 80
+        with pytest.raises(ImageError, match="too large"):
+            read_picture(path, 1024, max_pixels=most - 1)
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
