@@ -51,7 +51,7 @@ HOMES: dict[str, Callable[[str], bool]] = {
     **dict.fromkeys(
         ("ray", "distributed"), lambda file: file in ("cluster/engines.py", "cluster/replicas.py")
     ),
-    "uvicorn": lambda file: file == "commands/serve.py",
+    "uvicorn": lambda file: file in ("commands/serve.py", "web/connections.py"),
 }
 HEAVY = ("cv2", "scipy", "sklearn", "numba", "PIL")
 

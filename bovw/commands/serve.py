@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Seconds that clients have to receive their answers at shutdown.
 ENDING = 10
+# Seconds that a connection is kept for the next request, and a late picture's answer may take.
+KEPT = 5
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -125,15 +127,24 @@ def _serve(setup: Setup, host: str, port: int, ending: int, quiet: bool) -> None
     import uvicorn
 
     from bovw.web.app import create_app
+    from bovw.web.connections import BACKLOG, connections, room
+    from bovw.web.logs import log_sparingly
 
+    app = create_app(setup)
     config = uvicorn.Config(
-        create_app(setup),
+        app,
         host,
         port,
+        loop="asyncio",
+        http=connections(room(), setup.options.limit + KEPT),
+        ws="none",
         log_level="warning",
         server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEPT,
         timeout_graceful_shutdown=ending,
     )
+    log_sparingly()  # after uvicorn has set up its loggers
     listening = _listen(config)
     address, port = listening.getsockname()[:2]
     name = f"[{address}]" if ":" in address else address

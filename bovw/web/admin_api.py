@@ -60,16 +60,14 @@ async def add(
 ) -> ImageRecord:
     """Add an image to the index; the body is the file. The server keeps it."""
     check_name(name)
-    async with here.queue.place():
-        source = await receive(request, here)
-        return await here.queue.run(partial(_add, here.engine, here.additions, name, source))
+    source = await receive(request, here)
+    return await here.queue.work(partial(_add, here.engine, here.additions, name, source))
 
 
 @router.delete("/{id}", status_code=204, responses=responses(UNKNOWN))
 async def remove(id: ImageId, here: Here) -> None:
     """Remove an image from the index; its file stays."""
-    async with here.queue.place():
-        await here.queue.run(partial(_remove, here.engine, id))
+    await here.queue.work(partial(_remove, here.engine, id))
 
 
 def check_name(name: str) -> None:

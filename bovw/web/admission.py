@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -24,18 +23,17 @@ class RequestQueue:
         self._working = asyncio.Semaphore(working)
         self.taken = 0
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places; raises FullError if none is free."""
+    def check(self) -> None:
+        """Raise FullError if no place is free."""
         if self.taken >= self._places:
             raise FullError
+
+    async def work(self, work: Callable[[], R]) -> R:
+        """Run blocking work in a thread, when its turn comes; raises FullError for no place."""
+        self.check()
         self.taken += 1
         try:
-            yield
+            async with self._working:
+                return await run_in_threadpool(work)
         finally:
             self.taken -= 1
-
-    async def run(self, work: Callable[[], R]) -> R:
-        """Run blocking work in a thread, when its turn comes."""
-        async with self._working:
-            return await run_in_threadpool(work)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from math import isfinite
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -88,10 +89,12 @@ def region_of(
     if region is None:
         return None
     try:
-        x1, y1, x2, y2 = (float(part) for part in region.split(","))
-    except ValueError:
-        raise QueryError("a region is x1,y1,x2,y2 in pixels, like 10,20,300,400") from None
-    return Box(x1, y1, x2, y2)
+        box = Box(*(float(part) for part in region.split(",")))
+    except (TypeError, ValueError):
+        box = None
+    if box is None or not all(map(isfinite, box)):
+        raise QueryError("a region is x1,y1,x2,y2 in pixels, like 10,20,300,400")
+    return box
 
 
 def source_of(
@@ -160,17 +163,15 @@ def metrics(here: Here) -> Response:
 @router.post("/queries", status_code=201, openapi_extra=BODY, responses=responses(HUGE, LONG))
 async def give(request: Request, here: Here) -> Given:
     """Upload a picture to search with; the body is the file."""
-    async with here.queue.place():
-        source = await receive(request, here)
-        return await here.queue.run(partial(_given, here.engine, source))
+    source = await receive(request, here)
+    return await here.queue.work(partial(_given, here.engine, source))
 
 
 @router.get("/queries/{id}", responses=responses(UNKNOWN))
 async def given(id: QueryId, here: Here) -> Given:
     """Describe an uploaded picture."""
-    async with here.queue.place():
-        find = partial(here.engine.source, id, None, None)
-        return await here.queue.run(lambda: _given(here.engine, find()))
+    find = partial(here.engine.source, id, None, None)
+    return await here.queue.work(lambda: _given(here.engine, find()))
 
 
 @router.get("/queries/{id}/picture", response_class=Response, responses=JPEG | responses(UNKNOWN))
@@ -184,9 +185,7 @@ async def search(
     here: Here, source: Asking, region: Region, options: Options, topk: TopK = TOPK
 ) -> SearchResult:
     """Search with an uploaded picture, or with an indexed image by its id or name."""
-    async with here.queue.place():
-        work = partial(_search, here, source, region, topk, options)
-        return await here.queue.run(work)
+    return await here.queue.work(partial(_search, here, source, region, topk, options))
 
 
 @router.post("/search", openapi_extra=BODY, responses=responses(HUGE, LONG))
@@ -194,21 +193,24 @@ async def give_and_search(
     request: Request, here: Here, region: Region, options: Options, topk: TopK = TOPK
 ) -> SearchResult:
     """Upload a picture and search with it at once; the body is the file."""
-    async with here.queue.place():
-        source = await receive(request, here)
-        work = partial(_search, here, source, region, topk, options)
-        return await here.queue.run(work)
+    source = await receive(request, here)
+    return await here.queue.work(partial(_search, here, source, region, topk, options))
 
 
 @router.get("/images")
-def images(
+async def images(
     here: Here,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_PAGE)] = PAGE,
     contains: Annotated[str, Query(max_length=200, description="Part of the names.")] = "",
 ) -> ImagePage:
     """List the indexed images by name."""
-    index = here.engine.index
+    return await here.queue.work(partial(_images, here.engine, offset, limit, contains))
+
+
+def _images(engine: Engine, offset: int, limit: int, contains: str) -> ImagePage:
+    # Goes through all names of the index.
+    index = engine.index
     wanted = index.statistics.live
     if contains:
         wanted = wanted & index.names.containing(contains)
@@ -237,8 +239,12 @@ async def picture(id: ImageId, here: Here) -> Response:
 
 
 async def receive(request: Request, here: Server) -> Source:
-    """Take a picture from the request's body, within the limits of bytes and time."""
+    """Take a picture from the request's body, within the limits of bytes and time.
+
+    It takes no place in the queue while it comes, so that slow clients keep nobody waiting.
+    """
     options: ServeOptions = here.engine.options
+    here.queue.check()
     async with asyncio.timeout(options.limit):
         id = await here.engine.given.receive(request.stream(), options.upload_bytes)
     return here.engine.source(id, None, None)
@@ -246,8 +252,7 @@ async def receive(request: Request, here: Server) -> Source:
 
 async def jpeg(here: Server, find: Callable[[], Source], side: int) -> Response:
     """Return a JPEG; the headers have the sides of the original."""
-    async with here.showing.place():
-        content, width, height = await here.showing.run(lambda: here.engine.show(find(), side))
+    content, width, height = await here.showing.work(lambda: here.engine.show(find(), side))
     headers = {
         "Cache-Control": "private, max-age=3600",
         "X-Width": str(width),

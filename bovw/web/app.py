@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from math import nan
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -15,12 +17,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bovw import __version__
+from bovw.errors import BovwError
 from bovw.search import Searcher
 from bovw.web import admin_api, api, comparison_api, evaluation_api
 from bovw.web.admission import RequestQueue
 from bovw.web.engine import Engine
 from bovw.web.evaluations import Evaluations
 from bovw.web.metrics import Measured, Metrics
+from bovw.web.origin import SameOrigin
+from bovw.web.parameters import check_parameters
 from bovw.web.problems import Unexpected, answer_with_problems
 from bovw.web.setup import Setup
 from bovw.web.state import Server
@@ -64,11 +69,12 @@ def create_app(setup: Setup) -> FastAPI:
     )
     app.state.server = server
     for part in (api, comparison_api, evaluation_api, admin_api):
-        app.include_router(part.router)
+        app.include_router(part.router, dependencies=[Depends(check_parameters)])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", show_page, include_in_schema=False)
     answer_with_problems(app)
     app.add_middleware(Unexpected)
+    app.add_middleware(SameOrigin)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(setup.hosts))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Measured, metrics=server.metrics)
@@ -85,12 +91,20 @@ def _server_of(setup: Setup) -> Server:
         engine,
         queue,
         RequestQueue(SHOWING, WAITING_TO_SHOW),
-        Metrics(lambda: len(engine.index), lambda: queue.taken),
+        Metrics(partial(_images, engine), lambda: queue.taken),
         evaluations,
         setup.token,
         setup.additions,
         setup.replicas,
     )
+
+
+def _images(engine: Engine) -> float:
+    """Count the images for the metrics, which say so if the index cannot be read."""
+    try:
+        return len(engine.index)
+    except BovwError:
+        return nan
 
 
 async def show_page() -> Response:

@@ -13,6 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import IO
 
 from bovw.errors import BovwError
+from bovw.web.admission import FullError
 
 # A full cache deletes the least recently used files until this share of the room is in use.
 KEPT = 0.9
@@ -39,6 +40,8 @@ class FileCache:
         self.folder, self.most_bytes = folder, most_bytes
         self._lock = threading.Lock()
         self._bytes = self._measure()
+        # Bytes of what has not come whole, counted in the event loop alone.
+        self._coming = 0
 
     def find(self, key: str) -> Path | None:
         """Return the file of a key, or None if it is not kept (any more)."""
@@ -60,18 +63,29 @@ class FileCache:
     async def receive(self, parts: AsyncIterable[bytes], most_bytes: int) -> str:
         """Write incoming bytes to disk at once, and return their SHA-256.
 
-        Raises TooLargeError for more than `most_bytes`.
+        Raises TooLargeError for more than `most_bytes`, FullError if files that have not come whole
+        take half of the cache's room, and BovwError if nothing can be written.
         """
         digest, size = hashlib.sha256(), 0
-        with self._aside() as file:
-            async for part in parts:
-                size += len(part)
-                if size > most_bytes:
-                    raise TooLargeError
-                digest.update(part)
-                file.write(part)
-            key = digest.hexdigest()
-            self._keep(file, key, size)
+        try:
+            with self._aside() as file:
+                async for part in parts:
+                    size += len(part)
+                    self._coming += len(part)
+                    if size > most_bytes:
+                        raise TooLargeError
+                    if self._coming > self.most_bytes / 2:
+                        raise FullError
+                    digest.update(part)
+                    file.write(part)
+                key = digest.hexdigest()
+                self._keep(file, key, size)
+        except (TimeoutError, ConnectionError):
+            raise
+        except OSError as error:
+            raise BovwError(f"{self.folder} cannot be written ({error.strerror})") from error
+        finally:
+            self._coming -= size
         return key
 
     @contextmanager

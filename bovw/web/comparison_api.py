@@ -28,8 +28,7 @@ async def matches(
 
     A search with the same options decides the same.
     """
-    async with here.queue.place():
-        return await here.queue.run(partial(_compare, here.engine, source, region, hit, options))
+    return await here.queue.work(partial(_compare, here.engine, source, region, hit, options))
 
 
 @router.get("/explanation")
@@ -37,8 +36,7 @@ async def explanation(
     here: Here, source: Asking, region: Region, options: Options, hit: HitId
 ) -> Explained:
     """Explain why a search with a picture finds an indexed image, or does not."""
-    async with here.queue.place():
-        return await here.queue.run(partial(_explain, here.engine, source, region, hit, options))
+    return await here.queue.work(partial(_explain, here.engine, source, region, hit, options))
 
 
 def _compare(

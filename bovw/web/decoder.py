@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import cv2
 
-from bovw.compute.isolation import Failure, IsolatedPool
+from bovw.compute.isolation import CRASHED, Failure, IsolatedPool
 from bovw.errors import ImageError
 from bovw.features import describer_of
 from bovw.images import read_picture
@@ -52,6 +52,9 @@ class Decoder:
 
     def _run(self, work: Callable[[], R]) -> R:
         result = self._pool.run(work)
+        if isinstance(result, Failure) and result.reason == CRASHED:
+            # The system may have killed the process before, or for what others took.
+            result = self._pool.run(work)
         if isinstance(result, Failure):
             raise ImageError(result.reason)
         answer: R = result

@@ -80,6 +80,11 @@ class Evaluations:
         for name in names:
             dataset = load(name, images)
             check_database(dataset, engine.index)
+            if "/" in dataset.name or dataset.name in ("", ".", ".."):
+                raise DatasetError(
+                    f"the data set of {name} is called {dataset.name!r}, which cannot be part of "
+                    "an address: give it another name"
+                )
             if dataset.name in self.datasets:
                 raise DatasetError(f"two data sets are called {dataset.name}: give one of them")
             self.datasets[dataset.name] = dataset

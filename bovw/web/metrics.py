@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class Metrics:
     """One server's metrics, separate from any other server's in the process."""
 
-    def __init__(self, images: Callable[[], int], taken: Callable[[], int]) -> None:
+    def __init__(self, images: Callable[[], float], taken: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         labels = ("method", "route", "status")
         self.requests = Counter(
@@ -25,7 +25,7 @@ class Metrics:
             "bovw_silent_shards", "Answers that lack a shard.", ("shard",), registry=self.registry
         )
         gauges = {
-            "bovw_images": ("Images in the index.", images),
+            "bovw_images": ("Images in the index; NaN if it cannot be read.", images),
             "bovw_searches": ("Searches that work or wait.", taken),
         }
         for name, (text, function) in gauges.items():

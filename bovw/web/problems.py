@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +40,8 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     UnansweredError: HTTPStatus.SERVICE_UNAVAILABLE,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     TimeoutError: HTTPStatus.REQUEST_TIMEOUT,
+    # Nobody reads the answer.
+    ClientDisconnect: HTTPStatus.BAD_REQUEST,
     FullError: HTTPStatus.SERVICE_UNAVAILABLE,
     # All others: the index is damaged, or its writer's lock is held.
     BovwError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -46,8 +49,9 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
 DETAILS: dict[type[Exception], str] = {
     TooLargeError: "the picture has too many bytes: give a smaller one",
     TimeoutError: "the picture took too long to come: try again",
+    ClientDisconnect: "the picture did not come whole",
     FullError: "the server is busy: try again in a second",
-    BovwError: "the index cannot be read or written just now: the server's log says why",
+    BovwError: "the server cannot read or write its files just now: its log says why",
 }
 
 

@@ -28,8 +28,7 @@ def test_a_gate_lets_some_work_and_some_wait() -> None:
 
     async def ask(number: int) -> int | str:
         try:
-            async with gate.place():
-                return await gate.run(lambda: work(number))
+            return await gate.work(lambda: work(number))
         except FullError:
             return "full"
 

@@ -69,7 +69,7 @@ export function comparison(app) {
     if (!node.open) node.showModal();
     step(state.hit, hits);
     why.open = Boolean(state.why);
-    const asked = `${searchParameters(state)}&hit=${encodeURIComponent(state.hit)}`;
+    const asked = `${searchParameters({ ...state, topk: null })}&hit=${encodeURIComponent(state.hit)}`;
     const file = app.pictures.get(state.query)?.file;
     if (asked !== shown) ready = compare(asked, file);
     await ready;

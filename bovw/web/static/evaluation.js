@@ -43,6 +43,8 @@ export function evaluationPage(app) {
   let timer = 0;
   let drawn = "";
   let wanted = new AbortController();
+  // Not ended by the next look at how far the runs are.
+  const starting = new AbortController();
 
   function go(change, how) {
     app.go({ ...app.state, ...change }, how);
@@ -58,7 +60,7 @@ export function evaluationPage(app) {
     try {
       const asked = new URLSearchParams(options.values());
       const path = `${evaluationPath(sets.value, "runs")}?${asked}`;
-      const run = await ask(path, { method: "POST", signal: wanted.signal });
+      const run = await ask(path, { method: "POST", signal: starting.signal });
       const other = app.state.other === run.id ? undefined : app.state.other;
       go({ set: sets.value, run: run.id, other });
     } catch (error) {
@@ -135,7 +137,12 @@ export function evaluationPage(app) {
     clearTimeout(timer);
   }
 
-  return { node, update, leave };
+  function end() {
+    starting.abort();
+    leave();
+  }
+
+  return { node, update, leave: end };
 }
 
 async function runsOf(name, signal) {

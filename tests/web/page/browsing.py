@@ -27,6 +27,9 @@ pytest.importorskip(
 )
 from playwright.sync_api import Locator, Page, expect
 
+# As long as an action waits: a busy machine takes more than the usual five seconds for a search.
+expect.set_options(timeout=20_000)
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 if CHROMIUM is None:
