@@ -22,6 +22,8 @@ moves       disks and folders are mounted, unmounted, moved, copied, linked and 
             (doubles), or still there though they are gone (ghosts).
 repetition  asks for 100 drawn pictures of dots, walls, pages and so on, and for 20 photographs:
             what a query costs, and what it confirms.
+service     clients keep `bovw serve` waiting, its decoding processes are killed, its index is built
+            anew: how long others wait, what it logs, and whether it survives.
 
 The script prints a row for each count, marks those that should be 0 and are not, and writes all
 counts to results/faults.json. The exit code is 1 if a count that must be 0 is not.
@@ -51,6 +53,7 @@ from faults.hostile import try_hostile
 from faults.kills import Killer
 from faults.moves import try_moves
 from faults.repetition import try_repetition
+from faults.service import try_service
 from faults.steps import try_steps
 from faults.together import try_two_at_once
 
@@ -68,6 +71,7 @@ def main() -> None:
             "hostile": lambda: try_hostile(bench, arguments.variants),
             "moves": lambda: try_moves(bench, arguments.lives),
             "repetition": lambda: try_repetition(arguments.photos, bench.folder("repetition")),
+            "service": lambda: try_service(bench),
         }
         results = earlier() if arguments.only else {}
         for part, run in parts.items():
@@ -103,6 +107,8 @@ def parse() -> argparse.Namespace:
     names = (
         "kills", "bad files", "two at once", "damage", "steps", "hostile", "moves", "repetition"
     )  # fmt: skip
+    names = ("kills", "bad files", "two at once", "damage", "steps", "hostile", "moves",
+             "service")  # fmt: skip
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     return parser.parse_args()
 

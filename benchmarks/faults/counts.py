@@ -13,6 +13,7 @@ NEVER = (
     "sealed", "not_brought_back", "unguarded", "outside_read", "outside_changed", "strangers_lost",
     "lost", "refused_reruns", "left_over", "aborts", "hangs", "over_1_gb", "unexpected", "no_json",
     "doubles", "ghosts", "not_indexed", "unstable", "changed_by_refusal", "not_found",
+    "not_answered", "service_ended", "tracebacks", "pictures_refused", "stale_answers",
 )  # fmt: skip
 
 Counts = dict[str, Any]
