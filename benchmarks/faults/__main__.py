@@ -104,11 +104,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--variants", type=int, default=5000)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--lives", type=int, default=200)
-    names = (
-        "kills", "bad files", "two at once", "damage", "steps", "hostile", "moves", "repetition"
-    )  # fmt: skip
     names = ("kills", "bad files", "two at once", "damage", "steps", "hostile", "moves",
-             "service")  # fmt: skip
+             "repetition", "service")  # fmt: skip
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=", ".join(names))
     return parser.parse_args()
 
