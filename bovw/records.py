@@ -56,12 +56,14 @@ class Picture:
     scale   pixels of the upright original per pixel of `pixels`, 1 or more. Pixel centres are at
             whole numbers: x in the original is (x + 0.5) * scale - 0.5
     width, height  of the upright original in pixels
+    remark  what the user should know of the file, though it can be used
     """
 
     pixels: Bytes
     scale: float
     width: int
     height: int
+    remark: str = ""
 
 
 @dataclass(frozen=True)

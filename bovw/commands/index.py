@@ -34,6 +34,7 @@ from bovw.commands.options import (
 )
 from bovw.commands.skips import Skips
 from bovw.errors import BovwError
+from bovw.feedback import ignore_skip
 from bovw.options import FeatureOptions, IngestOptions
 
 
@@ -88,7 +89,8 @@ def make_index(
     ingest = IngestOptions(batch, time_limit, retry)
 
     with on_cluster(cluster) as workers:
-        run = Run(jobs, progress(quiet), skips, ingest, workers)
+        on_remark = ignore_skip if quiet else skips.remark
+        run = Run(jobs, progress(quiet), skips, ingest, workers, on_remark)
         recipe = Recipe(vocabulary, features, shards=shards, collection=found.collection)
         told = partial(review, found.looked, allow_removal, quiet or not meta)
         made = build_index(found.images, index, recipe, run, found.looked, told)
@@ -152,10 +154,12 @@ def add(
     files = Collection.of(index).name(given_files(images, skips))
     if not files:
         raise BovwError("nothing was added: give files that exist")
+    ingest = IngestOptions(batch, time_limit, retry)
+    on_remark = ignore_skip if quiet else skips.remark
     made = build_index(
         files,
         index,
-        run=Run(jobs, progress(quiet), skips, IngestOptions(batch, time_limit, retry)),
+        run=Run(jobs, progress(quiet), skips, ingest, on_remark=on_remark),
         may_vanish=lambda row: False,
         on_changes=lambda changes: say(quiet, changes.summary()),
     )
@@ -198,6 +202,8 @@ def remove(names: tuple[str, ...], index: Path, quiet: bool) -> None:
 @click.option("--status", type=click.Choice(["ok", "skipped"]), help="Only these images.")
 def list_images(index: Path, status: str | None) -> None:
     """Print the name of every image of an index, and the reason if it was skipped.
+
+    A reason behind other images is a remark: they can be found.
 
     Example: bovw list --status skipped
     """

@@ -25,6 +25,12 @@ class Skips:
         self.count += 1
         click.echo(f"skipped {printable(name)}: {reason}", err=True)
 
+    def remark(self, name: str, remark: str) -> None:
+        """Print what there is to say of an image that can be used."""
+        from bovw.results.formats import printable
+
+        click.echo(f"{printable(name)}: {remark}", err=True)
+
     def folder(self, error: OSError) -> None:
         """Report a folder that cannot be read."""
         self(str(error.filename), f"cannot be read: {error.strerror}")

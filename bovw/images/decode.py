@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import BufferedReader
+from contextlib import contextmanager, suppress
+from functools import partial
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bovw.errors import ImageError
 from bovw.images.find import first_line, opened
+from bovw.images.mending import LONGEST, mend
+from bovw.images.pages import choose_page, silence_libtiff
+from bovw.images.values import DARK, eight_bits, unpack_lower, unpacks_upper, values_of
 from bovw.records import Bytes, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 MAX_PIXELS = 250_000_000
 MIN_SIDE = 16
-# Values that are rescaled at a time.
-BLOCK = 1_000_000
 
 # The turn that makes a picture upright, by EXIF orientation.
 _TURNS: dict[int, Callable[[Bytes], Bytes]] = {
@@ -42,14 +44,16 @@ def read_picture(
 ) -> Picture:
     """Decode an image upright, its longest side reduced to `max_size` pixels at most.
 
-    The content decides the format. Raises ImageError with the reason, without the file's name. An
-    image of more than `max_pixels` is rejected before it is decoded.
+    The content decides the format. The largest page of a TIFF counts. Raises ImageError with the
+    reason, without the file's name. An image of more than `max_pixels` is rejected before it is
+    decoded.
     """
+    decode = partial(_decode, mode="RGB" if colours else "L", max_size=max_size, most=max_pixels)
     with opened(path) as file, _quiet_pillow():
         if os.fstat(file.fileno()).st_size == 0:
             raise ImageError("empty file")
         try:
-            return _decode(file, max_size, "RGB" if colours else "L", max_pixels)
+            return _finish(_decode_or_mend(file, decode), max_size)
         except ImageError:
             raise
         except UnidentifiedImageError:
@@ -77,6 +81,7 @@ def reduce_pixels(pixels: Bytes, max_size: int) -> Picture:
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
     """Silence Pillow's warnings and replace its limit, which phones' 200 megapixels exceed."""
+    silence_libtiff()
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
     try:
         with warnings.catch_warnings():
@@ -86,24 +91,76 @@ def _quiet_pillow() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _decode(file: BufferedReader, max_size: int, mode: str, max_pixels: int) -> Picture:
+class _Decoded(NamedTuple):
+    """What a file holds: values as they are stored, and the size of the whole, not upright."""
+
+    pixels: Bytes
+    width: int
+    height: int
+    orientation: int
+    remark: str
+
+
+def _decode_or_mend(file: BufferedReader, decode: Callable[[IO[bytes]], _Decoded]) -> _Decoded:
+    """Decode a file, if need be without what is damaged beside the picture."""
+    try:
+        return decode(file)
+    except ImageError:
+        raise
+    except Exception:
+        if os.fstat(file.fileno()).st_size > LONGEST:
+            raise
+        file.seek(0)
+        mended = mend(file.read())
+        if not mended:
+            raise
+        with suppress(Exception):
+            first, *others = [decode(BytesIO(version)) for version in mended.versions]
+            if all(np.array_equal(first.pixels, other.pixels) for other in others):
+                return first._replace(remark=mended.remark)
+        raise
+
+
+def _decode(file: IO[bytes], mode: str, max_size: int, most: int) -> _Decoded:
     with Image.open(file, formats=FORMATS) as image:
+        page, remark = choose_page(image) if image.format == "TIFF" else (0, "")
         width, height = image.size
         # Putting it on white takes twice the memory of decoding anything else.
-        _check_size(width, height, max_pixels // (2 if image.has_transparency_data else 1))
+        _check_size(width, height, most // (2 if image.has_transparency_data else 1))
         # JPEG: libjpeg decodes at the smallest fraction of the size that is large enough, and luma
         # only if grey is wanted.
         drafted = image.draft(mode, _fit(width, height, max_size))
-        pixels = _values(image, mode)
+        deep = unpacks_upper(image)
+        pixels = values_of(image, mode)
         # After decoding: Pillow turns TIFF itself, and updates its size and orientation.
         orientation = _orientation(image)
         if not drafted:
             width, height = image.size
+    if deep and pixels.max() <= DARK:
+        pixels = _deep_colours(file, page, mode)
+    return _Decoded(pixels, width, height, orientation, remark)
+
+
+def _deep_colours(file: IO[bytes], page: int, mode: str) -> Bytes:
+    """Return the values of 16-bit colours so dark that their upper bytes hold little of them."""
+    halves = []
+    for unpack in (unpacks_upper, unpack_lower):
+        file.seek(0)
+        with Image.open(file, formats=FORMATS) as image:
+            image.seek(page)
+            unpack(image)
+            halves.append(np.asarray(image).astype(np.uint16))
+    return values_of(Image.fromarray(eight_bits(halves[0] * 256 + halves[1])), mode)
+
+
+def _finish(decoded: _Decoded, max_size: int) -> Picture:
+    """Reduce what was decoded, and turn it upright."""
+    pixels, width, height, orientation, remark = decoded
     pixels = _TURNS[orientation](_shrink(pixels, max_size))
     if orientation >= 5:  # turned by a quarter
         width, height = height, width
     scale = max(width, height) / max(pixels.shape[:2])
-    return Picture(np.ascontiguousarray(pixels), scale, width, height)
+    return Picture(np.ascontiguousarray(pixels), scale, width, height, remark)
 
 
 def _check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
@@ -130,39 +187,6 @@ def _shrink(pixels: Bytes, max_size: int) -> Bytes:
         return pixels
     height, width = (max(1, round(side * max_size / longest)) for side in pixels.shape[:2])
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _values(image: Image.Image, mode: str) -> Bytes:
-    if image.mode[0] in "IF":
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    # convert always copies, which costs a tenth of a JPEG's time.
-    return np.asarray(image if image.mode == mode else image.convert(mode))
-
-
-def _eight_bits(values: npt.NDArray[np.generic]) -> Bytes:
-    """Rescale 16-bit integers by their type's range, and wider values by their own finite range."""
-    # Some rows at a time: the steps between take forty bytes a pixel.
-    step = max(1, BLOCK // values.shape[1])
-    blocks = [values[row : row + step] for row in range(0, len(values), step)]
-    ranges = [found for block in blocks if (found := _finite_range(block))]
-    low = min((low for low, _ in ranges), default=0.0)
-    high = max((high for _, high in ranges), default=0.0)
-    if values.dtype.kind != "f" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    return np.concatenate([_scaled(block, low, high) for block in blocks])
-
-
-def _finite_range(values: npt.NDArray[np.generic]) -> tuple[float, float] | None:
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else None
-
-
-def _scaled(values: npt.NDArray[np.generic], low: float, high: float) -> Bytes:
-    grey = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    return np.rint((grey - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bovw.errors import BovwError, ImageError, UsageError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp")
 OnError = Callable[[OSError], object]
 OnOther = Callable[[str], object]
 

@@ -78,7 +78,7 @@ class ImageRow:
     width, height  of the upright image in pixels, 0 if it could not be decoded
     features  how many are indexed
     status    "ok" or "skipped"
-    reason    why it was skipped
+    reason    why it was skipped; of an image that is "ok", a remark or None
     segment, number  the place of its postings
     """
 

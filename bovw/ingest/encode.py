@@ -35,7 +35,8 @@ def describe_file(image: ImageFile, options: FeatureOptions) -> Described:
         size, mtime = size_and_time(image.path)
         row = replace(row, size=size, mtime=mtime)
         picture = read_picture(image.path, options.max_size)
-        row = replace(row, width=picture.width, height=picture.height)
+        reason = picture.remark or None
+        row = replace(row, width=picture.width, height=picture.height, reason=reason)
         features = describer_of(options).describe(picture)
         if not len(features):
             raise ImageError("no features: nothing in it stands out")

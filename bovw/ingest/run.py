@@ -20,6 +20,7 @@ class Run:
     jobs      processes on this machine; None for as many as it has processors
     progress  shows a stage's progress
     on_skip   hears of each image that cannot be used, and why
+    on_remark  hears of each image that can be used, but with a remark
     options   batches and time limits
     workers   of a cluster, which read the images instead of this machine's processes
     """
@@ -29,6 +30,7 @@ class Run:
     on_skip: OnSkip = ignore_skip
     options: IngestOptions = IngestOptions()
     workers: Workers | None = None
+    on_remark: OnSkip = ignore_skip
 
     @property
     def processes(self) -> int:
@@ -36,9 +38,9 @@ class Run:
         return limit_jobs(self.jobs)
 
     def report(self, row: ImageRow) -> None:
-        """Tell why an image was skipped, if it was."""
+        """Tell why an image was skipped, or what there is to remark about it."""
         if row.reason:
-            self.on_skip(row.name, row.reason)
+            (self.on_remark if row.status == "ok" else self.on_skip)(row.name, row.reason)
 
 
 @dataclass(frozen=True)

@@ -100,3 +100,19 @@ def test_unusual_image_works_as_a_query(form: str, unusual: tuple[Path, Path]) -
 def test_sizes_are_those_of_the_upright_image(unusual: tuple[Path, Path]) -> None:
     _, folder = unusual
     assert {(row.width, row.height) for row in Index.open(folder).images()} == {(320, 240)}
+
+
+def test_what_is_odd_about_a_usable_file_is_told_once_and_kept(
+    tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path
+) -> None:
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "cut.jfif").write_bytes(photos[0][:-2])
+    (tmp_path / "db" / "good.jpg").write_bytes(photos[1])
+    told = "its end is missing, the picture is whole"
+    arguments = ("index", tmp_path / "db", "--index", tmp_path / "i", "--jobs", 1)
+    first = run(*arguments, "--vocab", photo_vocab)
+    assert first.stderr.splitlines().count(f"cut.jfif: {told}") == 1
+    assert told not in run(*arguments).stderr
+    assert run("list", "--index", tmp_path / "i").stdout == f"cut.jfif\t{told}\ngood.jpg\n"
+    again = run(*arguments[:3], tmp_path / "quiet", *arguments[4:], "--quiet")
+    assert again.stderr == ""
