@@ -78,7 +78,7 @@ def _ask(folder: Path, query: Query) -> Asked:
     searcher = _searcher(folder)
     try:
         features, region = describe_query(
-            query.path, query.region, options=searcher.feature_options
+            query.path, query.region, crop=False, options=searcher.feature_options
         )
         hits = searcher.search_features(features, region, DEPTH + len(query.ignored))
     except BovwError:

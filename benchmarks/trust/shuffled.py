@@ -44,7 +44,9 @@ def _shuffle(folder: Path, query: Query) -> npt.NDArray[np.float64]:
     """Return the meaning of every candidate's shuffled matches; -99 where they do not agree."""
     cv2.setNumThreads(1)
     searcher = _searcher(folder)
-    features, region = describe_query(query.path, query.region, options=searcher.feature_options)
+    features, region = describe_query(
+        query.path, query.region, crop=False, options=searcher.feature_options
+    )
     asked = searcher.word_query(features, region)
     images = LocalQuestion(searcher.index, asked, searcher.options).rank(100).images
     rng = np.random.default_rng(0)

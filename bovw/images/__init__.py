@@ -1,5 +1,7 @@
 """Stage 1: images found on disk and decoded upright."""
 
+from bovw.images.decode import MAX_PIXELS as MAX_PIXELS
+from bovw.images.decode import MIN_SIDE as MIN_SIDE
 from bovw.images.decode import read_picture as read_picture
 from bovw.images.decode import reduce_pixels as reduce_pixels
 from bovw.images.find import SUFFIXES as SUFFIXES

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bovw.errors import QueryError
 from bovw.features import describer_of
-from bovw.images import check_region, read_picture, reduce_pixels
+from bovw.images import MAX_PIXELS, MIN_SIDE, check_region, read_picture, reduce_pixels
 from bovw.options import FeatureOptions
 from bovw.records import Box, Bytes, Features, Picture
 
@@ -16,26 +17,33 @@ from bovw.records import Box, Bytes, Features, Picture
 def describe_query(
     image: Path | Bytes,
     region: Box | None = None,
-    crop: bool = False,
+    crop: bool = True,
     options: FeatureOptions = FeatureOptions(),
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Features, Box]:
     """Return a query's features and its region in pixels of the whole upright image.
 
     image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
     region  left, top, right, bottom in pixels; None for the whole image
-    crop    describe the region's pixels as a picture of their own, instead of keeping the whole
-            image's features that lie inside
+    crop    describe the region's pixels as a picture of their own, at their own resolution; else
+            keep the features of the whole, reduced image that lie inside (Oxford's protocol)
+    max_pixels  of an image that is decoded
 
-    Raises ImageError if the image cannot be used, QueryError for a region outside of it.
+    Raises ImageError if the image cannot be used, QueryError for a region outside of it or with a
+    side below 16 pixels.
     """
     size = np.iinfo(np.int32).max if crop and region else options.max_size
     whole = (
-        reduce_pixels(image, size) if isinstance(image, np.ndarray) else read_picture(image, size)
+        reduce_pixels(image, size)
+        if isinstance(image, np.ndarray)
+        else read_picture(image, size, max_pixels=max_pixels)
     )
     everything = Box(0, 0, whole.width, whole.height)
     region = check_region(region, whole.width, whole.height) if region else everything
     if crop and region != everything:
         return _describe_crop(whole, region, options), region
+    if max(whole.pixels.shape) > options.max_size:  # the region is everything
+        whole = reduce_pixels(whole.pixels, options.max_size)
     features = describer_of(options).describe(whole)
     return (features if region == everything else features.inside(region)), region
 
@@ -43,6 +51,8 @@ def describe_query(
 def _describe_crop(whole: Picture, region: Box, options: FeatureOptions) -> Features:
     x1, y1 = int(region.x1), int(region.y1)
     x2, y2 = int(np.ceil(region.x2)), int(np.ceil(region.y2))
+    if min(x2 - x1, y2 - y1) < MIN_SIDE:
+        raise QueryError(f"the region is too small: a side of {MIN_SIDE} pixels is needed")
     pixels = np.ascontiguousarray(whole.pixels[y1:y2, x1:x2])
     features = describer_of(options).describe(reduce_pixels(pixels, options.max_size))
     moved = features.keypoints + np.array([x1, y1, 0, 0], np.float32)

@@ -262,7 +262,7 @@ async def jpeg(here: Server, find: Callable[[], Source], side: int) -> Response:
 
 
 def _given(engine: Engine, source: Source) -> Given:
-    features = engine.describe(source)
+    features, _ = engine.describe(source)
     return Given(id=source.id, width=features.width, height=features.height, features=len(features))
 
 

@@ -43,7 +43,7 @@ def _compare(
     engine: Engine, source: Source, region: Box | None, hit: str, options: SearchOptions
 ) -> Compared:
     pair = engine.pair(source, region, hit, options)
-    judged = next(iter(pair.searcher.compare(pair.part, pair.region, [pair.image])), None)
+    judged = next(iter(pair.searcher.compare(pair.features, pair.region, [pair.image])), None)
     found = judged.found if judged else None
     return Compared(
         query=Asked.of(source, pair.features),
@@ -62,7 +62,7 @@ def _explain(
     engine: Engine, source: Source, region: Box | None, hit: str, options: SearchOptions
 ) -> Explained:
     pair = engine.pair(source, region, hit, options)
-    found = explain(pair.searcher, pair.part, pair.region, pair.image)
+    found = explain(pair.searcher, pair.features, pair.region, pair.image)
     return Explained(
         query=Asked.of(source, pair.features),
         hit=ImageRecord.of(pair.image, pair.searcher.index),

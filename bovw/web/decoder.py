@@ -11,10 +11,10 @@ import cv2
 
 from bovw.compute.isolation import CRASHED, Failure, IsolatedPool
 from bovw.errors import ImageError
-from bovw.features import describer_of
 from bovw.images import read_picture
 from bovw.options import FeatureOptions
-from bovw.records import Features
+from bovw.records import Box, Features
+from bovw.search import describe_query
 
 R = TypeVar("R")
 # Most pixels of an untrusted picture; decoding takes up to forty bytes each, of 16 bits.
@@ -37,9 +37,14 @@ class Decoder:
         """Start a process now, so that the first picture need not wait for it."""
         self._run(partial(cv2.setNumThreads, -1))
 
-    def describe(self, path: Path, options: FeatureOptions) -> Features:
-        """Return the features of a picture."""
-        return self._run(partial(_describe, path, options))
+    def describe(
+        self, path: Path, region: Box | None, options: FeatureOptions
+    ) -> tuple[Features, Box]:
+        """Return the features of a picture or a region of it, and the region within the picture.
+
+        Raises QueryError for a region outside of it.
+        """
+        return self._run(partial(_describe, path, region, options))
 
     def shrink(self, path: Path, side: int) -> tuple[bytes, int, int]:
         """Return a picture as an upright JPEG of at most `side` pixels, and its own two sides."""
@@ -65,9 +70,8 @@ def _call(work: Callable[[], R]) -> R:
     return work()
 
 
-def _describe(path: Path, options: FeatureOptions) -> Features:
-    picture = read_picture(path, options.max_size, max_pixels=MOST_PIXELS)
-    return describer_of(options).describe(picture)
+def _describe(path: Path, region: Box | None, options: FeatureOptions) -> tuple[Features, Box]:
+    return describe_query(path, region, options=options, max_pixels=MOST_PIXELS)
 
 
 def _shrink(path: Path, side: int) -> tuple[bytes, int, int]:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from bovw.compute.threads import available_jobs
 from bovw.errors import BovwError, ImageError, QueryError
-from bovw.images import check_region
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions, ServeOptions
 from bovw.records import Box, Features, Hit
@@ -26,8 +25,11 @@ from bovw.web.decoder import Decoder
 
 # Longest sides of displayed pictures in pixels.
 THUMBNAIL, PICTURE = 320, 1600
-# Pictures whose features are kept for further searches, half a megabyte each.
+# Pictures and regions whose features are kept for further searches, half a megabyte each.
 DESCRIBED = 64
+
+
+_Key = tuple[Path, str, Box | None, FeatureOptions]
 
 
 class UnknownError(BovwError):
@@ -64,15 +66,13 @@ class Pair:
     """A query picture and an indexed image.
 
     image     its number in the searcher's index
-    features  of the whole query picture
-    part      the features in the region
+    features  in the region
     region    in pixels of the query picture; all of it unless a request names one
     """
 
     searcher: Searcher
     image: int
     features: Features
-    part: Features
     region: Box
 
 
@@ -96,7 +96,7 @@ class Engine:
         self.given = FileCache(cache / "pictures", options.cache_bytes)
         self._shown = FileCache(cache / "thumbnails", options.cache_bytes)
         self._decoder = Decoder(available_jobs(), options.limit)
-        self._described: OrderedDict[tuple[Path, str, FeatureOptions], Features] = OrderedDict()
+        self._described: OrderedDict[_Key, tuple[Features, Box]] = OrderedDict()
         self._lock = threading.Lock()
         self._asking = asking
         self._searcher = asking(Index.open(folder))
@@ -150,34 +150,36 @@ class Engine:
         number = self.named(name if name is not None else name_of(image or ""), index)
         return Source(id_of(index.names[number]), index.names[number], index.path(number))
 
-    def describe(self, source: Source) -> Features:
-        """Return the features of the whole picture; raises ImageError with its name."""
+    def describe(self, source: Source, region: Box | None = None) -> tuple[Features, Box]:
+        """Return the features of a picture or a region of it, and the region in its pixels.
+
+        Raises ImageError with the picture's name, QueryError for a region outside of it.
+        """
         try:
             options = self._searcher.feature_options
-            key = (source.path, _stamp(source.path, source.name), options)
+            key = (source.path, _stamp(source.path, source.name), region, options)
             with self._lock:
                 if key in self._described:
                     self._described.move_to_end(key)
                     return self._described[key]
-            features = self._decoder.describe(source.path, options)
+            described = self._decoder.describe(source.path, region, options)
         except (ImageError, OSError) as error:
             raise _unreadable(source.name, error) from error
         with self._lock:
-            self._described[key] = features
+            self._described[key] = described
             while len(self._described) > DESCRIBED:
                 self._described.popitem(last=False)
-        return features
+        return described
 
     def search(
         self, source: Source, region: Box | None, topk: int, options: SearchOptions
     ) -> Answer:
         """Search with a picture, or a part of it in its pixels."""
         start = time.perf_counter()
-        features = self.describe(source)
+        features, box = self.describe(source, region)
         described = time.perf_counter()
-        part, box = _cut(features, region)
         searcher = self.searcher(options)
-        hits, missing = searcher.find(part, box, topk)
+        hits, missing = searcher.find(features, box, topk)
         seconds = described - start, time.perf_counter() - described
         return Answer(source, features, searcher.index, hits, missing, *seconds)
 
@@ -185,8 +187,7 @@ class Engine:
         """Describe a picture to compare with an indexed image, given by its id."""
         searcher = self.searcher(options)
         number = self.indexed(image, searcher.index)
-        features = self.describe(source)
-        return Pair(searcher, number, features, *_cut(features, region))
+        return Pair(searcher, number, *self.describe(source, region))
 
     def show(self, source: Source, side: int) -> tuple[bytes, int, int]:
         """Return a picture as an upright JPEG of at most `side` pixels, and its own two sides."""
@@ -229,13 +230,6 @@ def name_of(id: str) -> str:
 def shown(name: str) -> str:
     """Return a name as text, with U+FFFD for bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _cut(features: Features, region: Box | None) -> tuple[Features, Box]:
-    if region is None:
-        return features, Box(0, 0, features.width, features.height)
-    region = check_region(region, features.width, features.height)
-    return features.inside(region), region
 
 
 def _stamp(path: Path, name: str | None) -> str:

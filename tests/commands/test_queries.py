@@ -108,4 +108,4 @@ def test_a_region_of_several_images_is_wrong_usage(built: Path, image: Path) -> 
 
 def test_a_region_without_features_is_told(built: Path, image: Path) -> None:
     message = failure("query", image, "--index", built, "--region", "0,0,2,2")
-    assert "no features" in message and "larger" in message
+    assert "the region is too small: a side of 16 pixels is needed" in message

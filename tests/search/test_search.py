@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bovw.demo.scenes import Collection, scene_box
+from bovw.demo.scenes import Collection, draw_scene, scene_box
 from bovw.errors import ImageError, QueryError, UsageError
 from bovw.geometry import warp_box
 from bovw.index import Index
@@ -49,6 +49,27 @@ def test_a_region_finds_its_scene(searcher: Searcher, collection: Collection) ->
         assert hit.transform is not None
         assert hit.box is not None
         assert np.allclose(hit.box, warp_box(hit.transform, middle))
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_region_of_a_large_picture_is_seen_at_its_own_resolution(
+    searcher: Searcher, collection: Collection, tmp_path: Path, as_file: bool
+) -> None:
+    query = collection.queries[0]
+    small = cv2.imread(str(collection.root / query.name))
+    assert small is not None
+    height, width = small.shape[:2]
+    large = np.full((3000, 4000, 3), 128, np.uint8)
+    large[2100 : 2100 + height, 1700 : 1700 + width] = small
+    cv2.imwrite(str(tmp_path / "large.png"), large)
+    region = Box(1700, 2100, 1700 + width, 2100 + height)
+    [part] = searcher.search(tmp_path / "large.png" if as_file else large, 1, region)
+    cv2.imwrite(str(tmp_path / "cut.png"), small)
+    [cut] = searcher.search(tmp_path / "cut.png", 1)
+    assert part.name == cut.name in {view.name for view in collection.views_of(query.scene)}
+    assert (part.inliers, part.confirmed) == (cut.inliers, True)
+    assert part.box is not None and cut.box is not None
+    np.testing.assert_allclose(part.box, cut.box, atol=0.5)
 
 
 def test_hits_are_ranked_and_verified_ones_lead(searcher: Searcher, collection: Collection) -> None:
@@ -195,10 +216,13 @@ def test_a_region_outside(
 
 
 def test_a_region_without_features(searcher: Searcher, collection: Collection) -> None:
+    path = collection.root / collection.queries[0].name
+    with pytest.raises(QueryError, match="too small: a side of 16 pixels"):
+        searcher.search(path, region=Box(0.1, 0.1, 0.2, 0.2))
+    plain = np.full((2000, 2000), 128, np.uint8)
+    plain[:100, :100] = draw_scene(1)[:100, :100, 0]
     with pytest.raises(QueryError, match="no features"):
-        searcher.search(
-            collection.root / collection.queries[0].name, region=Box(0.1, 0.1, 0.2, 0.2)
-        )
+        searcher.search(plain, region=Box(500, 500, 900, 900))
 
 
 def test_a_missing_query(searcher: Searcher, tmp_path: Path) -> None:
