@@ -10,6 +10,7 @@ import click
 
 from bovw import __version__
 from bovw.commands import FAMILIES
+from bovw.compute.text import one_line
 from bovw.errors import BovwError
 
 # Everything heavier than click is imported by the command that uses it, so that --help is instant.
@@ -28,7 +29,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except BovwError as error:
             raise _failure(str(error), error.exit_code) from error
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except click.ClickException as error:
+            setattr(error, "message", one_line(error.message))  # noqa: B010 - it may quote a name
+            raise
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except MemoryError as error:
             raise _failure(
@@ -46,7 +50,7 @@ class Commands(click.Group):
 
 
 def _failure(message: str, exit_code: int = 1) -> click.ClickException:
-    failure = click.ClickException(" ".join(message.splitlines()))
+    failure = click.ClickException(one_line(" ".join(message.splitlines())))
     setattr(failure, "exit_code", exit_code)  # noqa: B010 - click declares it for the class
     return failure
 

@@ -36,7 +36,7 @@ ALLOWED = {
     "commands": BELOW
     | STAGES
     | {"search", "ingest", "cluster", "evaluation", "capacity", "report", "web", "demo"},
-    "cli": {"commands", "errors"},
+    "cli": {"commands", "compute", "errors"},
     "__main__": {"cli"},
 }
 # From cli.py down to records.py.

@@ -14,10 +14,10 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 
+from bovw.compute.text import printable
 from bovw.images.find import find_images
 from bovw.index import Index
 from bovw.ingest.changes import find_changes
-from bovw.results.formats import printable
 from faults.bench import SMALL, Bench, Rows
 from faults.commands import bovw, disorderly
 from faults.counts import Counts

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bovw.commands.options import DEFAULT_VOCAB, WORDS
+from bovw.compute.text import one_line
 from bovw.feedback import Progress, no_progress
 from bovw.options import IngestOptions
 
@@ -28,7 +29,7 @@ NO_VOCABULARY = "no vocabulary given: training one on these images"
 def say(quiet: bool, text: str) -> None:
     """Print a remark, unless it is empty."""
     if text and not quiet:
-        click.echo(text, err=True)
+        click.echo(one_line(text), err=True)
 
 
 def progress(quiet: bool) -> Progress:

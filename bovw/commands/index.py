@@ -33,6 +33,7 @@ from bovw.commands.options import (
     wait_option,
 )
 from bovw.commands.skips import Skips
+from bovw.compute.text import one_line, printable
 from bovw.errors import BovwError
 from bovw.feedback import ignore_skip
 from bovw.options import FeatureOptions, IngestOptions
@@ -118,7 +119,6 @@ def _show_changes(index: Path, found: Found, retry: bool) -> None:
     """Print an update's changes, image by image."""
     from bovw.index import Index, read_any_meta
     from bovw.ingest.changes import find_changes
-    from bovw.results.formats import printable
 
     rows = Index.open(index).images() if read_any_meta(index) else []
     plan = find_changes({row.name: row for row in rows}, found.images, found.looked, retry)
@@ -208,12 +208,11 @@ def list_images(index: Path, status: str | None) -> None:
     Example: bovw list --status skipped
     """
     from bovw.index import Index
-    from bovw.results.formats import printable
 
     opened = Index.open(index)
     for row in opened.images():
         if status in (None, row.status):
-            click.echo(printable(row.name) + (f"\t{row.reason}" if row.reason else ""))
+            click.echo(printable(row.name) + (f"\t{one_line(row.reason)}" if row.reason else ""))
     say(False, counted(len(opened), opened.skipped))
 
 

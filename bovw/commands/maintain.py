@@ -16,6 +16,7 @@ from bovw.commands.options import (
     wait_option,
 )
 from bovw.commands.skips import Skips
+from bovw.compute.text import one_line
 from bovw.errors import BovwError
 from bovw.options import IngestOptions
 
@@ -36,7 +37,7 @@ def check(index: Path, repair: bool, quiet: bool) -> None:
 
     problems = find_problems(index)
     for problem in problems:
-        click.echo(problem)
+        click.echo(one_line(problem))
     for path in find_strangers(index):
         say(quiet, f"{path} was not written by bovw, so it stays")
     leftovers = find_leftovers(index)

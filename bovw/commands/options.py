@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bovw.compute.text import one_line
 from bovw.options import FeatureOptions, IngestOptions, SearchOptions, VocabularyOptions
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _wait(ctx: click.Context, param: click.Parameter, seconds: float) -> None:
     if seconds:
         from bovw.index.lock import waiting
 
-        ctx.with_resource(waiting(seconds, lambda text: click.echo(text, err=True)))
+        ctx.with_resource(waiting(seconds, lambda text: click.echo(one_line(text), err=True)))
 
 
 wait_option = click.option(

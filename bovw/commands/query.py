@@ -55,7 +55,8 @@ UNCALIBRATED = (
 @click.option("--verified", is_flag=True, help="Only confirmed hits.")
 @click.option("--exit-code", is_flag=True, help=f"Exit with {NOT_FOUND} if nothing is confirmed.")
 @click.option("--format", default="table", show_default=True, help="How hits are written.",
-              type=click.Choice(["table", "json", "jsonl", "csv", "paths"]))  # fmt: skip
+              type=click.Choice(["table", "json", "jsonl", "csv", "spreadsheet", "paths"])
+              )  # fmt: skip
 @html_option
 @quiet_option
 def query(

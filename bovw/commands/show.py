@@ -16,6 +16,7 @@ from bovw.commands.options import (
     rerank_option,
     scoring_option,
 )
+from bovw.compute.text import printable
 from bovw.errors import BovwError, UsageError
 from bovw.options import FeatureOptions
 
@@ -65,8 +66,6 @@ def _features(
 
 
 def _as_text(a: Path, b: Path, found: Agreement | None) -> str:
-    from bovw.results.formats import printable
-
     first, second = printable(str(a)), printable(str(b))
     if not found:
         return f"no match between {first} and {second}"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from bovw.compute.text import one_line, printable
+
 SKIPPED = 3
 
 
@@ -19,17 +21,12 @@ class Skips:
 
     def __call__(self, name: str, reason: str) -> None:
         """Report one image."""
-        # Imported here because it needs NumPy, which doubles the time of `bovw --help`.
-        from bovw.results.formats import printable
-
         self.count += 1
-        click.echo(f"skipped {printable(name)}: {reason}", err=True)
+        click.echo(f"skipped {printable(name)}: {one_line(reason)}", err=True)
 
     def remark(self, name: str, remark: str) -> None:
         """Print what there is to say of an image that can be used."""
-        from bovw.results.formats import printable
-
-        click.echo(f"{printable(name)}: {remark}", err=True)
+        click.echo(f"{printable(name)}: {one_line(remark)}", err=True)
 
     def folder(self, error: OSError) -> None:
         """Report a folder that cannot be read."""
@@ -41,8 +38,6 @@ class Skips:
 
     def others(self) -> str:
         """Return a line that counts the ignored files by kind; empty if there are none."""
-        from bovw.results.formats import printable
-
         kinds = ", ".join(f"{n} {printable(kind)}" for kind, n in self._suffixes.most_common(5))
         more = ", ..." if len(self._suffixes) > 5 else ""
         return f"ignored files of other types: {kinds}{more}" if kinds else ""

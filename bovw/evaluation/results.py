@@ -8,6 +8,7 @@ from functools import cached_property
 from statistics import fmean, median
 from typing import Any, Literal
 
+from bovw.compute.text import printable
 from bovw.evaluation.datasets import Dataset, Query
 from bovw.evaluation.metrics import (
     average_precision,
@@ -185,7 +186,9 @@ def as_text(evaluation: Evaluation) -> str:
     report = evaluation.report()
     settings = report["settings"]
     lines = [f"{'AP':>8}  query"]
-    lines += [f"{_ap_cells(record['ap']):>8}  {record['id']}" for record in report["queries"]]
+    lines += [
+        f"{_ap_cells(record['ap']):>8}  {printable(record['id'])}" for record in report["queries"]
+    ]
     lines.append("")
     for setting in evaluation.dataset.settings:
         low, high = evaluation.interval(setting)
@@ -210,7 +213,7 @@ def as_text(evaluation: Evaluation) -> str:
     )
     lines += [
         "",
-        f"data set      {report['dataset']}: {settings['images']} images, "
+        f"data set      {printable(report['dataset'])}: {settings['images']} images, "
         f"{len(report['queries'])} queries",
         f"vocabulary    {settings['words']} words, {source}",
         f"scoring       {settings['scoring']}, verification of {settings['rerank']}, "

@@ -13,3 +13,6 @@ from bovw.images.find import sha256 as sha256
 from bovw.images.find import size_and_time as size_and_time
 from bovw.images.find import two_named as two_named
 from bovw.images.region import check_region as check_region
+from bovw.images.region import region_box as region_box
+from bovw.images.sources import ImageSource as ImageSource
+from bovw.images.sources import picture_of as picture_of

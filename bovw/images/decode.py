@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from io import BufferedReader, BytesIO
+from io import BytesIO
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -48,30 +48,59 @@ def read_picture(
     reason, without the file's name. An image of more than `max_pixels` is rejected before it is
     decoded.
     """
+    with opened(path) as file:
+        return decode_file(file, max_size, colours, max_pixels)
+
+
+def decode_file(
+    file: BinaryIO, max_size: int, colours: bool = False, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Decode an open file as `read_picture` does."""
     decode = partial(_decode, mode="RGB" if colours else "L", max_size=max_size, most=max_pixels)
-    with opened(path) as file, _quiet_pillow():
-        if os.fstat(file.fileno()).st_size == 0:
+    with _quiet_pillow(), _refusing(max_pixels):
+        if _size(file) == 0:
             raise ImageError("empty file")
-        try:
-            return _finish(_decode_or_mend(file, decode), max_size)
-        except ImageError:
-            raise
-        except UnidentifiedImageError:
-            raise ImageError("not a readable JPEG, PNG, WebP, TIFF or BMP image") from None
-        except Image.DecompressionBombError:
-            raise _too_large(max_pixels) from None
-        except Exception as error:  # Pillow's plugins raise nearly anything on malformed data
-            raise ImageError(f"cannot be decoded: {first_line(error)}") from error
+        return _finish(_decode_or_mend(file, decode), max_size)
+
+
+def reduce_image(image: Image.Image, max_size: int, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Make a picture of Pillow's image, upright by its EXIF; raises ImageError."""
+    with _quiet_pillow(), _refusing(max_pixels):
+        _check_size(*image.size, max_pixels)
+        pixels = values_of(image, "L")
+        return _finish(_Decoded(pixels, *image.size, _orientation(image), ""), max_size)
+
+
+@contextmanager
+def _refusing(max_pixels: int) -> Iterator[None]:
+    """Turn whatever decoding raises into an ImageError."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError("not a readable JPEG, PNG, WebP, TIFF or BMP image") from None
+    except Image.DecompressionBombError:
+        raise _too_large(max_pixels) from None
+    except Exception as error:  # Pillow's plugins raise nearly anything on malformed data
+        raise ImageError(f"cannot be decoded: {first_line(error)}") from error
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def reduce_pixels(pixels: Bytes, max_size: int) -> Picture:
-    """Make a picture of pixels in memory: uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR.
+    """Make a picture of pixels in memory: uint8 [h, w] grey, or [h, w, 3] red, green and blue.
 
     Raises ImageError for any other shape or type, or if a side is too small.
     """
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
         raise ImageError("pixels must be uint8 of shape [h, w] or [h, w, 3]")
-    grey: Bytes = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim == 3 else pixels
+    pixels = np.ascontiguousarray(pixels)  # OpenCV takes no reversed view
+    grey: Bytes = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
     height, width = grey.shape
     _check_size(width, height)
     small = np.ascontiguousarray(_shrink(grey, max_size))
@@ -101,16 +130,15 @@ class _Decoded(NamedTuple):
     remark: str
 
 
-def _decode_or_mend(file: BufferedReader, decode: Callable[[IO[bytes]], _Decoded]) -> _Decoded:
+def _decode_or_mend(file: BinaryIO, decode: Callable[[BinaryIO], _Decoded]) -> _Decoded:
     """Decode a file, if need be without what is damaged beside the picture."""
     try:
         return decode(file)
     except ImageError:
         raise
     except Exception:
-        if os.fstat(file.fileno()).st_size > LONGEST:
+        if _size(file) > LONGEST:
             raise
-        file.seek(0)
         mended = mend(file.read())
         if not mended:
             raise
@@ -121,7 +149,7 @@ def _decode_or_mend(file: BufferedReader, decode: Callable[[IO[bytes]], _Decoded
         raise
 
 
-def _decode(file: IO[bytes], mode: str, max_size: int, most: int) -> _Decoded:
+def _decode(file: BinaryIO, mode: str, max_size: int, most: int) -> _Decoded:
     with Image.open(file, formats=FORMATS) as image:
         page, remark = choose_page(image) if image.format == "TIFF" else (0, "")
         width, height = image.size
@@ -141,7 +169,7 @@ def _decode(file: IO[bytes], mode: str, max_size: int, most: int) -> _Decoded:
     return _Decoded(pixels, width, height, orientation, remark)
 
 
-def _deep_colours(file: IO[bytes], page: int, mode: str) -> Bytes:
+def _deep_colours(file: BinaryIO, page: int, mode: str) -> Bytes:
     """Return the values of 16-bit colours so dark that their upper bytes hold little of them."""
     halves = []
     for unpack in (unpacks_upper, unpack_lower):

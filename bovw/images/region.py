@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from bovw.errors import QueryError
+from collections.abc import Sequence
+
+from bovw.errors import QueryError, UsageError
 from bovw.records import Box
+
+
+def region_box(region: Sequence[float]) -> Box:
+    """Return four numbers as a box; raises UsageError for anything else."""
+    try:
+        x1, y1, x2, y2 = (float(value) for value in region)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"a region is four numbers, left, top, right and bottom in pixels, and not {region!r}"
+        ) from None
+    return Box(x1, y1, x2, y2)
 
 
 def check_region(region: Box, width: int, height: int) -> Box:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bovw.compute.files import open_regular, replace_file
+from bovw.compute.text import one_line
 from bovw.errors import BovwError
 from bovw.index.database import check_lock_file
 
@@ -174,8 +175,8 @@ def _holder(folder: Path) -> str:
         with open_regular(folder / NOTE_FILE) as file:
             note: dict[str, Any] = json.loads(file.read(_NOTE_BYTES))
         age = _age(time.time() - float(note["started"]))
-        process, host = int(note["pid"]), _printable(note["host"])
-        return f"process {process} on {host} for {age} ({_printable(note['command'])})"
+        process, host = int(note["pid"]), one_line(note["host"])[:80]
+        return f"process {process} on {host} for {age} ({one_line(note['command'])[:80]})"
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return "another process"
 
@@ -188,7 +189,3 @@ def _age(seconds: float) -> str:
             break
         left, unit = left // count, larger
     return f"{left} {unit}{'' if left == 1 else 's'}"
-
-
-def _printable(text: object) -> str:
-    return "".join(c if c.isprintable() else " " for c in str(text))[:80]

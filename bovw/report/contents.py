@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bovw.compute.text import one_line, printable
 from bovw.errors import FormatError
 from bovw.index import Index, is_index
-from bovw.results import printable
 from bovw.search import Searcher
 from bovw.vocab import damaged_files, read_manifest
 
@@ -79,17 +79,20 @@ def as_text(content: dict[str, Any]) -> str:
     lines = [f"{content['kind']}, format {content['format']}"]
     counts = ("images", "features", "words", "bits", "bytes")
     lines += [f"{key:<18}{content[key]:>14,}" for key in counts if key in content]
-    if content.get("skipped"):
-        lines.insert(2, f"{'skipped':<18}{len(content['skipped']):>14,}")
+    skipped = content.get("skipped", {})
+    if skipped:
+        lines.insert(2, f"{'skipped':<18}{len(skipped):>14,}")
     if content["kind"] == "index":
         lines.append(f"{'chance':<18}{_chance(content['calibrated']):>14}")
     ratios = ("bytes_per_image", "bytes_per_feature")
     lines += [f"{_label(key):<18}{content[key]:>14,.1f}" for key in ratios if key in content]
     settings = content.get("options") or content.get("settings", {})
     lines += [f"{_label(key):<18}{value:>14}" for key, value in settings.items()]
-    lines += [f"  {size:>14,}  {name}" for name, size in content["files"].items()]
-    lines += [f"skipped {printable(n)}: {why}" for n, why in content.get("skipped", {}).items()]
-    lines += [f"damaged {name}" for name in content["damaged"]]
+    lines += [f"  {size:>14,}  {printable(name)}" for name, size in content["files"].items()]
+    lines += [
+        f"skipped {printable(n)}: {one_line(why)}" for n, why in content.get("skipped", {}).items()
+    ]
+    lines += [f"damaged {printable(name)}" for name in content["damaged"]]
     lines.append("checksums do not hold" if content["damaged"] else "checksums hold")
     return "\n".join(lines)
 

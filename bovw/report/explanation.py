@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from bovw.results import often, printable
+from bovw.compute.text import one_line, printable
+from bovw.results import often
 from bovw.search import Explanation
 
 
@@ -24,7 +25,7 @@ def as_text(query: str, name: str, found: Explanation) -> str:
         "by chance": "-" if found.false_alarms is None else f"in {often(found.false_alarms)}",
         "probability": f"{min(found.probability, 0.999):.3f}",
     }
-    lines = [f"{printable(query)} and {printable(name)}: {found.reason}"]
+    lines = [f"{printable(query)} and {printable(name)}: {one_line(found.reason)}"]
     return "\n".join([*lines, *(f"  {key:<31}{value}" for key, value in rows.items())])
 
 

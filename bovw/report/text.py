@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from bovw.results import printable
+from bovw.compute.text import printable
 
 
 def shown(name: str) -> str:

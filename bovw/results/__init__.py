@@ -7,4 +7,3 @@ from bovw.results.formats import Answer as Answer
 from bovw.results.formats import Writer as Writer
 from bovw.results.formats import as_trec as as_trec
 from bovw.results.formats import often as often
-from bovw.results.formats import printable as printable

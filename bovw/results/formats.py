@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from bovw.compute.text import printable
 from bovw.records import Hit
 
 
@@ -20,11 +21,6 @@ class Answer:
 
     query: str
     hits: Sequence[Hit]
-
-
-def printable(name: str) -> str:
-    """Return `name`, quoted as in JSON if its control characters would break a line."""
-    return name if name.isprintable() or not _has_control(name) else json.dumps(name)
 
 
 def as_table(answers: Iterable[Answer]) -> Iterator[str]:
@@ -53,12 +49,12 @@ def as_jsonl(answers: Iterable[Answer]) -> Iterator[str]:
 
 def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
     """Write one row per hit, with the corners of the box; empty if no geometry agrees."""
-    corners = [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
-    cells = [f"h{row}{column}" for row in range(1, 4) for column in range(1, 4)]
-    evidence = ["probability", "false_alarms", "confirmed", "inliers"]
-    yield _rows([["query", "rank", "name", "score", *evidence, *corners, *cells, "path"]])
-    for answer in answers:
-        yield _rows(_cells(answer.query, hit) for hit in answer.hits)
+    yield from _as_csv(answers, printable)
+
+
+def as_spreadsheet(answers: Iterable[Answer]) -> Iterator[str]:
+    """Write CSV whose texts no spreadsheet takes for a formula: an apostrophe leads such ones."""
+    yield from _as_csv(answers, _no_formula)
 
 
 def as_paths(answers: Iterable[Answer]) -> Iterator[str]:
@@ -89,6 +85,7 @@ WRITERS: dict[str, Writer] = {
     "json": as_json,
     "jsonl": as_jsonl,
     "csv": as_csv,
+    "spreadsheet": as_spreadsheet,
     "paths": as_paths,
 }
 
@@ -146,24 +143,33 @@ def _record(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _has_control(name: str) -> bool:
-    # Line separators split lines for some readers, as control characters do.
-    return any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" for c in name)
-
-
 def _rows(rows: Iterable[Sequence[object]]) -> str:
     out = io.StringIO()
-    # Every text is quoted, because a bare carriage return in a name would end the row.
     csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
     return out.getvalue()
 
 
-def _cells(query: str, hit: Hit) -> list[object]:
+def _as_csv(answers: Iterable[Answer], text: Callable[[str], str]) -> Iterator[str]:
+    corners = [f"{axis}{corner}" for corner in range(1, 5) for axis in "xy"]
+    cells = [f"h{row}{column}" for row in range(1, 4) for column in range(1, 4)]
+    evidence = ["probability", "false_alarms", "confirmed", "inliers"]
+    yield _rows([["query", "rank", "name", "score", *evidence, *corners, *cells, "path"]])
+    for answer in answers:
+        yield _rows(_cells(text(answer.query), hit, text) for hit in answer.hits)
+
+
+def _cells(query: str, hit: Hit, text: Callable[[str], str]) -> list[object]:
     box = [""] * 8 if hit.box is None else hit.box.ravel().tolist()
     transform = [""] * 9 if hit.transform is None else hit.transform.ravel().tolist()
     alarms = "" if hit.false_alarms is None else hit.false_alarms
     sure = [hit.probability, alarms, int(hit.confirmed), hit.inliers]
-    return [query, hit.rank, hit.name, hit.score, *sure, *box, *transform, hit.path]
+    place = [*box, *transform, text(hit.path)]
+    return [query, hit.rank, text(hit.name), hit.score, *sure, *place]
+
+
+def _no_formula(name: str) -> str:
+    told = printable(name)
+    return f"'{told}" if told.startswith(("=", "+", "-", "@")) else told
 
 
 def _percent(name: str) -> str:

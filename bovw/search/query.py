@@ -2,50 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from bovw.errors import QueryError
 from bovw.features import describer_of
-from bovw.images import MAX_PIXELS, MIN_SIDE, check_region, read_picture, reduce_pixels
+from bovw.images import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    ImageSource,
+    check_region,
+    picture_of,
+    reduce_pixels,
+    region_box,
+)
 from bovw.options import FeatureOptions
-from bovw.records import Box, Bytes, Features, Picture
+from bovw.records import Box, Features, Picture
 
 
 def describe_query(
-    image: Path | Bytes,
-    region: Box | None = None,
+    image: ImageSource,
+    region: Sequence[float] | None = None,
     crop: bool = True,
     options: FeatureOptions = FeatureOptions(),
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[Features, Box]:
     """Return a query's features and its region in pixels of the whole upright image.
 
-    image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
+    image   see `Searcher.search`
     region  left, top, right, bottom in pixels; None for the whole image
     crop    describe the region's pixels as a picture of their own, at their own resolution; else
             keep the features of the whole, reduced image that lie inside (Oxford's protocol)
     max_pixels  of an image that is decoded
 
     Raises ImageError if the image cannot be used, QueryError for a region outside of it or with a
-    side below 16 pixels.
+    side below 16 pixels, UsageError for what is no picture or no region.
     """
-    size = np.iinfo(np.int32).max if crop and region else options.max_size
-    whole = (
-        reduce_pixels(image, size)
-        if isinstance(image, np.ndarray)
-        else read_picture(image, size, max_pixels=max_pixels)
-    )
+    asked = None if region is None else region_box(region)
+    size = np.iinfo(np.int32).max if crop and asked else options.max_size
+    whole = picture_of(image, size, max_pixels)
     everything = Box(0, 0, whole.width, whole.height)
-    region = check_region(region, whole.width, whole.height) if region else everything
-    if crop and region != everything:
-        return _describe_crop(whole, region, options), region
+    part = check_region(asked, whole.width, whole.height) if asked else everything
+    if crop and part != everything:
+        return _describe_crop(whole, part, options), part
     if max(whole.pixels.shape) > options.max_size:  # the region is everything
         whole = reduce_pixels(whole.pixels, options.max_size)
     features = describer_of(options).describe(whole)
-    return (features if region == everything else features.inside(region)), region
+    return (features if part == everything else features.inside(part)), part
 
 
 def _describe_crop(whole: Picture, region: Box, options: FeatureOptions) -> Features:

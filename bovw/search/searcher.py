@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +12,11 @@ import numpy as np
 from bovw.compute.threads import available_threads
 from bovw.errors import FormatError, NewerFormatError, QueryError, UsageError
 from bovw.geometry import warp_box
+from bovw.images import ImageSource
 from bovw.index import Index
 from bovw.options import FeatureOptions, SearchOptions
 from bovw.ranking import SCORINGS
-from bovw.records import Box, Bytes, Features, Hit, Ranking, WordQuery
+from bovw.records import Box, Features, Hit, Ranking, WordQuery
 from bovw.search.query import describe_query
 from bovw.search.question import Backend, LocalBackend, LocalQuestion, limit_postings
 from bovw.search.second_look import look_again
@@ -100,19 +100,22 @@ class Searcher:
         return bool(self.options.expand) and self.index.features <= most
 
     def search(
-        self, image: Path | str | Bytes, topk: int | None = 20, region: Box | None = None
+        self, image: ImageSource, topk: int | None = 20, region: Sequence[float] | None = None
     ) -> list[Hit]:
         """Return the `topk` images most likely to show what `image` shows; None for all.
 
-        image   a file, or pixels uint8 [h, w] grey or [h, w, 3] in OpenCV's BGR
-        region  the part of it to search for: left, top, right, bottom in pixels
+        image   a path, a file's content as bytes or as an open binary file, a PIL image, or pixels:
+                uint8 [h, w] grey or [h, w, 3] red, green and blue. OpenCV's pixels are blue, green
+                and red: give `cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)`
+        region  the part of it to search for: left, top, right, bottom in pixels, as a Box or any
+                four numbers
 
         Raises ImageError if the image cannot be used, QueryError if the region lies outside
-        of it or holds no features.
+        of it or holds no features, UsageError for other arguments or `topk` below 1.
         """
-        source = Path(image) if isinstance(image, str) else image
-        features, region = describe_query(source, region, options=self.feature_options)
-        return self.search_features(features, region, topk)
+        _check_topk(topk)
+        features, box = describe_query(image, region, options=self.feature_options)
+        return self.search_features(features, box, topk)
 
     def search_features(
         self, features: Features, region: Box, topk: int | None = None
@@ -122,6 +125,7 @@ class Searcher:
 
     def find(self, features: Features, region: Box, topk: int | None = None) -> Found:
         """Search as `search_features` does, and tell which shards have not answered."""
+        _check_topk(topk)
         query = self.word_query(features, region)
         options = self.options if self.expands else replace(self.options, expand=0)
         question = self.backend.ask(self.index, query, options)
@@ -212,3 +216,8 @@ class Searcher:
     def _hit(self, image: int, score: float) -> Hit:
         path = str(self.index.path(image))
         return Hit(rank=0, name=self.index.names[image], path=path, score=score)
+
+
+def _check_topk(topk: int | None) -> None:
+    if topk is not None and topk < 1:
+        raise UsageError(f"topk is {topk}: give 1 or more, or None for all images")

@@ -14,13 +14,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
+from bovw.compute.text import printable
 from bovw.errors import ImageError, UsageError
 from bovw.images import SUFFIXES, ImageFile
 from bovw.index import edit_index, shard_of
 from bovw.ingest.build import build_index
 from bovw.ingest.run import Run
 from bovw.options import IngestOptions
-from bovw.results import printable
 from bovw.web.api import BODY, HUGE, LATER, LONG, UNKNOWN, UNUSABLE, Here, ImageId, receive
 from bovw.web.engine import Engine, Source, name_of
 from bovw.web.problems import responses

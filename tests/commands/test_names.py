@@ -22,6 +22,10 @@ def names_of(odd: Path) -> set[str]:
     return {os.fsdecode(raw) for raw in ODD_NAMES}
 
 
+def unquoted(name: str) -> str:
+    return str(json.loads(name)) if name.startswith('"') else name
+
+
 def query_odd(odd: Path, image: Path, form: str, *more: object) -> bytes:
     result = run("query", image, "--index", odd / "index", "--format", form, *more)
     assert result.stderr == ""
@@ -47,8 +51,8 @@ def test_jsonl_names(odd: Path, image: Path) -> None:
 def test_csv_names(odd: Path, image: Path) -> None:
     text = os.fsdecode(query_odd(odd, image, "csv"))
     records = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert {record["name"] for record in records} == names_of(odd)
-    assert all(Path(record["path"]).is_file() for record in records)
+    assert {unquoted(record["name"]) for record in records} == names_of(odd)
+    assert all(Path(unquoted(record["path"])).is_file() for record in records)
 
 
 def test_paths_names(odd: Path, image: Path) -> None:
@@ -114,3 +118,29 @@ def test_a_reader_that_stops_early_is_no_error(odd: Path, image: Path) -> None:
         )
     assert done.stderr == b""
     assert done.returncode in (0, 1)
+
+
+def test_a_name_forges_no_line_and_steers_no_terminal(
+    tmp_path: Path, photos: tuple[bytes, bytes], photo_vocab: Path
+) -> None:
+    mark = "\x1b[2J\nfound: 9 images\u202e"
+    folder, index = tmp_path / "db", tmp_path / "index"
+    folder.mkdir()
+    names = [f"{mark}good.jpg", f"{mark}bad.jpg"]
+    (folder / names[0]).write_bytes(photos[0])
+    (folder / names[1]).write_bytes(b"no picture")
+    at = ("--index", index)
+    said = [run("index", folder, *at, "--vocab", photo_vocab, "--jobs", 1, code=3)]
+    said += [run("query", folder / names[0], *at, "--format", form)
+             for form in ("table", "csv", "spreadsheet", "json", "jsonl", "paths")]  # fmt: skip
+    said += [run("list", *at), run("info", index), run("index", folder, *at, "--dry-run", code=0)]
+    said += [run("explain", folder / names[0], names[0], *at)]
+    said += [run("matches", folder / names[0], folder / names[0])]
+    said += [
+        run("query", folder / names[1], *at, code=1),
+        run("remove", names[0] + "x", *at, code=1),
+    ]
+    said += [run("index", folder / f"{mark}none", *at, code=2), run(f"{mark}command", code=2)]
+    for result in said:
+        assert "\x1b" not in result.output and "\u202e" not in result.output
+        assert "found: 9 images" not in result.output.splitlines()

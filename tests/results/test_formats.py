@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bovw.compute.text import printable
 from bovw.records import Hit, certainty
 from bovw.results.formats import (
     WRITERS,
@@ -23,11 +24,11 @@ from bovw.results.formats import (
     as_json,
     as_jsonl,
     as_paths,
+    as_spreadsheet,
     as_table,
     as_trec,
     conclusion,
     often,
-    printable,
 )
 
 ODD_NAMES = (
@@ -129,13 +130,31 @@ def test_csv_reads_back(name: str) -> None:
     answers = answers_with(name)
     pairs = [(answer.query, hit) for answer in answers for hit in answer.hits]
     for row, (query, hit) in zip(rows("".join(as_csv(answers))), pairs, strict=True):
-        assert (row["query"], row["name"], row["path"]) == (query, hit.name, hit.path)
+        told = [unquoted(row[key]) for key in ("query", "name", "path")]
+        assert told == [query, hit.name, hit.path]
         assert (int(row["rank"]), int(row["inliers"])) == (hit.rank, hit.inliers)
         assert float(row["score"]) == hit.score
         assert float(row["probability"]) == hit.probability
         alarms = row["false_alarms"]
         assert (float(alarms) if alarms else None) == hit.false_alarms
         assert row["confirmed"] == str(int(hit.confirmed))
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_csv_has_a_line_a_hit(name: str) -> None:
+    answers = answers_with(name)
+    lines = "".join(as_csv(answers)).splitlines()
+    assert len(lines) == 1 + sum(len(answer.hits) for answer in answers)
+
+
+@pytest.mark.parametrize("name", ["=1+1.jpg", "+a", "-2", "@SUM(A1)", "a=b", "'=1", "\t=1"])
+def test_a_spreadsheet_takes_no_name_for_a_formula(name: str) -> None:
+    answers = [Answer(name, [Hit(1, name, f"/{name}", 1.0)])]
+    [plain], [row] = (rows("".join(form(answers))) for form in (as_csv, as_spreadsheet))
+    lead = "'" if name[0] in "=+-@" else ""
+    assert unquoted(plain["name"]) == name
+    assert (row["name"], row["query"]) == (lead + plain["name"], lead + plain["query"])
+    assert row["path"] == plain["path"]
 
 
 def test_csv_has_corners_and_transform_to_the_last_digit() -> None:
@@ -272,7 +291,7 @@ def test_every_name_survives(name: str) -> None:
     answers = [Answer(name, [Hit(1, name, f"/{name}", 1.0)])]
     assert json.loads("".join(as_json(answers)))[0]["hits"][0]["name"] == name
     assert json.loads("".join(as_jsonl(answers)))["query"] == name
-    assert [row["name"] for row in rows("".join(as_csv(answers)))] == [name]
+    assert [unquoted(row["name"]) for row in rows("".join(as_csv(answers)))] == [name]
     assert unquoted("".join(as_paths(answers)).removesuffix("\n")) == f"/{name}"
     document = as_trec(answers).split()[2]
     assert unquote_to_bytes(document) == os.fsencode(name)
