@@ -23,6 +23,7 @@ from bovw.commands.options import (
     scoring_option,
 )
 from bovw.commands.skips import Skips
+from bovw.compute.text import printable
 from bovw.errors import BovwError
 from bovw.options import SearchOptions
 
@@ -138,8 +139,6 @@ def _ask(
 
 def _confirmed(topk: int, rerank: int, quiet: bool, one: _Asked) -> _Asked:
     """Keep the `topk` best confirmed hits, and say what that leaves out."""
-    from bovw.results import printable
-
     hits = [hit for hit in one.hits if hit.confirmed]
     path = printable(str(one.path))
     if len(hits) > topk:
