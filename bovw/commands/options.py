@@ -15,6 +15,10 @@ from bovw.options import FeatureOptions, IngestOptions, SearchOptions, Vocabular
 if TYPE_CHECKING:
     from bovw.records import Box
 
+    _BoxType = click.ParamType["Box"]
+else:
+    _BoxType = click.ParamType  # it takes no type before click 8.4
+
 F = TypeVar("F", bound=Callable[..., Any])
 FEATURES, WORDS, SEARCH = FeatureOptions(), VocabularyOptions(), SearchOptions()
 INGEST = IngestOptions()
@@ -36,7 +40,7 @@ class _PathType(click.Path):
 FOLDER = _PathType(path_type=Path, readable=False)
 
 
-class Region(click.ParamType["Box"]):
+class Region(_BoxType):
     """Four numbers: left, top, right, bottom."""
 
     name = "x1,y1,x2,y2"

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from bovw.capacity.forecast import Costs, Needs
 
 
-class Nodes(click.ParamType["int | None"]):
+if TYPE_CHECKING:
+    _NodesType = click.ParamType["int | None"]
+else:
+    _NodesType = click.ParamType  # it takes no type before click 8.4
+
+
+class Nodes(_NodesType):
     """A number of nodes, or `auto`, which is None."""
 
     name = "auto|K"

@@ -1,11 +1,17 @@
 """Declares just-in-time kernels with their types, so that importing one loads its compiled code.
 
-Compiled code is kept beside the module, or in the user's cache folder if that is not writable.
+Compiled code is kept beside the module, or in the user's cache folder if that is not writable. If
+neither is, it is kept in a folder of the user's own among the temporary files, or else nowhere.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import stat
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -28,15 +34,59 @@ def read_only(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
+def _can_cache() -> bool:
+    """Tell whether numba finds a place for compiled code; it raises an error if not."""
+    try:
+        numba.njit(cache=True)(_can_cache)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _find_cache() -> bool:
+    """Find a place for compiled code; return whether there is one."""
+    if _can_cache():
+        return True
+    log = logging.getLogger("bovw")
+    folder = Path(tempfile.gettempdir()) / f"bovw-kernels-{getattr(os, 'getuid', int)()}"
+    advice = "set NUMBA_CACHE_DIR to a folder that you can write to"
+    if _is_own(folder):
+        # Worker processes shall find it, too.
+        os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = str(folder)
+        if _can_cache():
+            log.warning("neither bovw's folder nor your home can be written to: compiled code is "
+                        "kept in %s; %s", folder, advice)  # fmt: skip
+            return True
+    log.warning("compiled code can be kept nowhere: every start takes half a minute; %s", advice)
+    return False
+
+
+def _is_own(folder: Path) -> bool:
+    """Make a folder that nobody else can write to, and tell whether it is one.
+
+    Compiled code is run as it is found, so it must be this user's.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    own = found.st_uid == getattr(os, "getuid", lambda: found.st_uid)()
+    return stat.S_ISDIR(found.st_mode) and own and not found.st_mode & 0o022
+
+
+_CACHE = _find_cache()
+
+
 def kernel(*types: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile a function for arguments of these types; the return type is inferred."""
     compile_for: Callable[[Callable[..., Any]], Callable[..., Any]]
-    compile_for = numba.njit(types, cache=True, nogil=True)
+    compile_for = numba.njit(types, cache=_CACHE, nogil=True)
     return compile_for
 
 
 # For functions that kernels call: compiled into them, for the types that they pass.
-helper = numba.njit(cache=True, nogil=True)
+helper = numba.njit(cache=_CACHE, nogil=True)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

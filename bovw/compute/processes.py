@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -38,9 +39,10 @@ def map_processes(function: Callable[[T], R], items: Iterable[T], jobs: int) -> 
     """Yield `function(item)` for each item, in order, from `jobs` processes.
 
     Libraries inside a worker use one thread each. Only a few results wait in memory at a time.
+    Where processes can share no semaphores, this process does the work.
     Raises BovwError if a worker process dies.
     """
-    if jobs == 1 or (isinstance(items, Sized) and len(items) <= 1):
+    if jobs == 1 or (isinstance(items, Sized) and len(items) <= 1) or not _has_semaphores():
         yield from map(function, items)
         return
     # Imported here because it takes a tenth of a second, and a query need not wait for it.
@@ -54,6 +56,15 @@ def map_processes(function: Callable[[T], R], items: Iterable[T], jobs: int) -> 
             yield from parallel(joblib.delayed(function)(item) for item in items)
         except TerminatedWorkerError as error:
             raise BovwError(DEAD_WORKER) from error
+
+
+def _has_semaphores() -> bool:
+    """Tell whether processes can share semaphores, which joblib needs: /dev/shm may be missing."""
+    try:
+        multiprocessing.get_context("spawn").Semaphore()
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _report(failed: threading.ExceptHookArgs) -> None:

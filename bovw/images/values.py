@@ -54,16 +54,17 @@ def values_of(image: Image.Image, mode: str) -> Bytes:
 def unpacks_upper(image: Image.Image) -> bool:
     """Tell whether an image that is not yet loaded has 16-bit colours, and drops the lower byte."""
     tiles = getattr(image, "tile", [])
-    return bool(tiles) and all(_rawmode(tile.args) in _LOWER for tile in tiles)
+    return bool(tiles) and all(_rawmode(tile[3]) in _LOWER for tile in tiles)
 
 
 def unpack_lower(image: Image.Image) -> None:
     """Have an image for which `unpacks_upper` is true drop the upper byte instead."""
     tiles = getattr(image, "tile", [])
     for number, tile in enumerate(tiles):
-        lower = _LOWER[_rawmode(tile.args)]
-        args = lower if isinstance(tile.args, str) else (lower, *tile.args[1:])
-        tiles[number] = tile._replace(args=args)
+        lower = _LOWER[_rawmode(tile[3])]
+        args = lower if isinstance(tile[3], str) else (lower, *tile[3][1:])
+        # A plain tuple before Pillow 11.
+        tiles[number] = tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)
 
 
 def _rawmode(args: Any) -> Any:

@@ -135,7 +135,7 @@ def _fit(model, pairs, inliers, unknowns):  # type: ignore[no-untyped-def]
     if len(rows) < 3:
         return model
     to_query, to_found = _normaliser(query[rows]), _normaliser(found[rows])
-    start = to_found @ model @ np.linalg.inv(to_query)
+    start = _product(_product(to_found, model), _inverse(to_query))
     prior = (start / start[2, 2]).copy().reshape(9)[:unknowns].copy()
     normal = np.eye(unknowns) * (RIDGE * len(rows))
     right = prior * (RIDGE * len(rows))
@@ -154,13 +154,66 @@ def _fit(model, pairs, inliers, unknowns):  # type: ignore[no-untyped-def]
                 for j in range(unknowns):
                     normal[i, j] += equation[i] * equation[j]
     solution = np.eye(3)
-    flat = np.linalg.solve(normal, right)
+    _solve(normal, right)
     for i in range(unknowns):
-        solution[i // 3, i % 3] = flat[i]
-    if np.linalg.det(solution) <= 0:
+        solution[i // 3, i % 3] = right[i]
+    if _determinant(solution) <= 0:
         return model
-    fitted = np.linalg.inv(to_found) @ solution @ to_query
+    fitted = _product(_product(_inverse(to_found), solution), to_query)
     return fitted / fitted[2, 2] if fitted[2, 2] > 0 else model
+
+
+# Small matrices by hand: LAPACK takes locks and memory of its own, and its last digits are the
+# processor's.
+
+
+@helper
+def _solve(normal, right):  # type: ignore[no-untyped-def]
+    """Replace `right` [n] by the solution of a symmetric positive definite system [n, n].
+
+    By Cholesky's decomposition, which replaces the lower half of `normal`.
+    """
+    for i in range(len(right)):
+        for j in range(i + 1):
+            rest = normal[i, j]
+            for k in range(j):
+                rest -= normal[i, k] * normal[j, k]
+            normal[i, j] = np.sqrt(rest) if i == j else rest / normal[j, j]
+        for k in range(i):
+            right[i] -= normal[i, k] * right[k]
+        right[i] /= normal[i, i]
+    for i in range(len(right) - 1, -1, -1):
+        for k in range(i + 1, len(right)):
+            right[i] -= normal[k, i] * right[k]
+        right[i] /= normal[i, i]
+
+
+@helper
+def _product(a, b):  # type: ignore[no-untyped-def]
+    """Return the product of two matrices [3, 3]."""
+    product = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            product[i, j] = a[i, 0] * b[0, j] + a[i, 1] * b[1, j] + a[i, 2] * b[2, j]
+    return product
+
+
+@helper
+def _determinant(m):  # type: ignore[no-untyped-def]
+    return (
+        m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
+        - m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
+        + m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
+    )
+
+
+@helper
+def _inverse(normaliser):  # type: ignore[no-untyped-def]
+    """Return the inverse of a map of `_normaliser`."""
+    scale, right, down = normaliser[0, 0], normaliser[0, 2], normaliser[1, 2]
+    return np.array(
+        [[1 / scale, 0.0, -right / scale], [0.0, 1 / scale, -down / scale], [0.0, 0.0, 1.0]]
+    )
 
 
 @helper

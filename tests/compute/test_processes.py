@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
 
-from bovw.compute.processes import _report
+from bovw.compute.processes import _report, map_processes
 
 
 class _ExecutorManagerThread(threading.Thread):
@@ -26,3 +27,15 @@ def test_only_a_forgotten_task_is_not_told(
 ) -> None:
     _report(threading.ExceptHookArgs((type(error), error, None, thread)))
     assert (type(error).__name__ in capsys.readouterr().err) is told
+
+
+def test_without_shared_semaphores_one_process_does_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Semaphore", missing)
+    assert list(map_processes(lambda x: (os.getpid(), x), [1, 2, 3], 2)) == [
+        (os.getpid(), x) for x in (1, 2, 3)
+    ]

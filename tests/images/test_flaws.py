@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
@@ -25,6 +26,9 @@ from tests.images.samples import (
     reduced,
     scene,
 )
+
+# Pillow 10 writes no tags of single pages.
+tags_of_pages = pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 11, reason="Pillow 10")
 
 
 def stretched(values: np.ndarray) -> np.ndarray:
@@ -118,6 +122,7 @@ def test_the_largest_page_counts(tmp_path: Path) -> None:
     assert read_image(tmp_path, pages[1], format="TIFF").remark == ""
 
 
+@tags_of_pages
 def test_a_page_has_its_own_orientation(tmp_path: Path) -> None:
     pages = [Image.new("L", (40, 30)), Image.fromarray(np.ascontiguousarray(np.rot90(scene())))]
     pages[1].encoderinfo = {"tiffinfo": {ORIENTATION: 6}}
@@ -127,6 +132,7 @@ def test_a_page_has_its_own_orientation(tmp_path: Path) -> None:
     assert_close(picture.pixels, scene(), 0)
 
 
+@tags_of_pages
 def test_thumbnails_and_masks_are_no_pages(tmp_path: Path) -> None:
     pages = [Image.fromarray(scene()) for _ in range(3)]
     for page, purpose in zip(pages[1:], (1, 4), strict=True):
