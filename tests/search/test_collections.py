@@ -143,5 +143,5 @@ def test_another_vocabulary_in_its_folder_is_told(build: Build, photos: Path) ->
     )
     index = build(photos)
     other.save(index.vocabulary_folder)
-    with pytest.raises(FormatError, match="is not the vocabulary"):
+    with pytest.raises(FormatError, match="is not the one that the index was made with"):
         Searcher(index).search(photos / "0.jpg")
