@@ -26,12 +26,15 @@ _JOURNAL = f"{FILE}-journal"
 
 
 def unused(folder: Path, meta: dict[str, Any], segments: Iterable[int]) -> list[Path]:
-    """Return the folders that no commit names and whose names are an index's, bovw's or not."""
+    """Return the folders that no commit names and whose names are an index's, bovw's or not.
+
+    Segments that workers have written are none: the run that they are for may be going on.
+    """
     live = {f"segments/{id}" for id in segments}
     live |= {str(meta[kind]) for kind in COMPONENTS if kind in meta}
     parts = [path for kind in NUMBERED for path in _numbered(folder / kind)]
     found = [path for path in parts if f"{path.parent.name}/{path.name}" not in live]
-    copies = [path for path in sorted(folder.glob("*")) if _is_copy(path.name)]
+    copies = [path for path in sorted(folder.glob("*vocabulary-*")) if _is_copy(path.name)]
     return found + [path for path in copies if path.name != meta.get("vocabulary")]
 
 
@@ -71,7 +74,7 @@ def remove_left_over(path: Path) -> None:
 def remove_beginnings(folder: Path) -> None:
     """Remove the folder of an index that was never committed, unless it holds anything else."""
     with suppress(OSError):
-        for path in unused(folder, {}, ()):
+        for path in [*unused(folder, {}, ()), *folder.glob(f"{INCOMING}*")]:
             remove_left_over(path)
         for entry in folder.iterdir():
             if entry.name in (*LOCK_FILES, _JOURNAL) or _PART.fullmatch(entry.name):
@@ -108,9 +111,7 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def _is_copy(name: str) -> bool:
-    """Tell whether a folder's name is that of a vocabulary's copy, whole or not, or of segments."""
-    if name.startswith(INCOMING):
-        return True
+    """Tell whether a folder's name is that of a vocabulary's copy, whole or not."""
     return bool(re.fullmatch(VOCABULARY_NAME, name) or _ASIDE.fullmatch(name))
 
 

@@ -195,6 +195,6 @@ def test_a_vocabulary_of_another_index_is_refused(
     folder = vocabulary_of(copied)
     shutil.rmtree(folder)
     shutil.copytree(tmp_path / "other", folder)
-    assert "not the vocabulary the index was made with" in failure(
+    assert "is not the one that the index was made with" in failure(
         "query", image, "--index", copied
     )
