@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bovw.compute.files import aside
-from bovw.errors import UsageError, damaged_file
+from bovw.compute.files import aside, open_regular
+from bovw.errors import FormatError, UsageError, damaged_file
 from bovw.index.building import merge
+from bovw.index.checksums import damaged_among, vocabulary_files
 from bovw.index.graph import Graph
 from bovw.index.index import Index
 from bovw.index.joined import join_shards
@@ -21,6 +22,7 @@ from bovw.index.leftovers import check_free
 from bovw.index.manifest import create_shards, parts_of, shard_of
 from bovw.index.names import Names
 from bovw.index.rows import ImageRow
+from bovw.index.snapshot import Snapshot
 from bovw.index.writer import IndexWriter
 
 
@@ -57,7 +59,7 @@ def _write_shards(index: Index, folder: Path, count: int) -> None:
             opened.enter_context(IndexWriter.create(part, *made_with)) for part in parts_of(folder)
         ]
         for writer in writers:
-            shutil.copytree(index.vocabulary_folder, writer.vocabulary_folder)
+            _copy_vocabulary(index.parts[0], writer.vocabulary_folder)
             if collection := index.parts[0].meta.get("collection"):
                 writer.meta["collection"] = collection
         rows = {row.name: row for row in index.images()}
@@ -69,6 +71,18 @@ def _write_shards(index: Index, folder: Path, count: int) -> None:
             writer.commit()
     graph = partial(_renumbered, index.graph, index) if index.graph else None
     join_shards(folder, graph, index.decoys)
+
+
+def _copy_vocabulary(source: Snapshot, folder: Path) -> None:
+    """Copy the files of an index's vocabulary, and nothing else that is in its folder."""
+    files = vocabulary_files(source.meta)
+    for name in damaged_among(source.folder, files):
+        raise FormatError(f"{source.folder / name} is damaged: see `bovw check` on the index")
+    folder.mkdir()
+    for name in files:
+        path = source.folder / name
+        with open_regular(path) as kept, (folder / path.name).open("xb") as copy:
+            shutil.copyfileobj(kept, copy)
 
 
 def _deal_out(index: Index, rows: dict[str, ImageRow], writers: list[IndexWriter]) -> None:

@@ -16,6 +16,7 @@ from bovw.index.lock import NOTE_FILE, WriterLock
 from bovw.index.manifest import MANIFEST
 from bovw.index.resharding import split_index
 from bovw.ingest.repair import repair_index
+from tests.index.archives import made
 from tests.index.samples import create, fill
 
 
@@ -75,6 +76,19 @@ def test_a_linked_shard_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "shards" / "shard-0").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FormatError, match="link that is not followed"):
         Index.open(tmp_path / "shards")
+
+
+def test_shards_get_no_copy_of_what_a_link_leads_to(tmp_path: Path, precious: Path) -> None:
+    folder = made(tmp_path / "index")
+    words = Index.open(folder).vocabulary_folder
+    (words / "more").symlink_to(precious)
+    split_index(folder, 2, tmp_path / "shards")
+    assert not list((tmp_path / "shards").rglob("more"))
+    (words / "words.npy").unlink()
+    (words / "words.npy").symlink_to(precious / "1" / "plot.txt")
+    with pytest.raises(FormatError, match=r"words\.npy is damaged"):
+        split_index(folder, 2, tmp_path / "others")
+    assert not (tmp_path / "others").exists()
 
 
 @pytest.mark.parametrize("part", ["segments/1/gaps.npy", "names/2/text.npy"])
