@@ -35,6 +35,10 @@ def text(pattern: str = r"[^\0]*") -> Check:
     return check
 
 
+# SHA-256 in hexadecimal.
+checksum = text("[0-9a-f]{64}")
+
+
 def one_of(*allowed: object) -> Check:
     """Accept one of these values."""
 

@@ -75,8 +75,7 @@ class Catalog:
     def _read_meta(self) -> dict[str, Any]:
         """Return the catalog's meta, checked; empty if there was no commit."""
         # A first commit that was killed leaves a file without tables.
-        tables = self._rows("SELECT name FROM sqlite_master")
-        rows = self._rows("SELECT key, value FROM meta") if tables else []
+        rows = [] if self._database.is_empty else self._rows("SELECT key, value FROM meta")
         try:
             meta = {key: parse_json(value) for key, value in rows}
             if not meta:
@@ -115,6 +114,11 @@ class Catalog:
             return [image_row(row) for row in rows]
         except ValueError as error:
             raise self._damaged(error) from error
+
+    def skipped(self) -> int:
+        """Return how many images cannot be used."""
+        [(count,)] = self._rows("SELECT count(*) FROM images WHERE status != 'ok'")
+        return int(count)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -23,15 +23,23 @@ def damaged_among(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 def files_of(meta: Mapping[str, Any], segments: Sequence[SegmentRow]) -> dict[str, str]:
     """Return the SHA-256 of every file that a catalog names, except the vocabulary's, by path."""
-    expected = {
-        f"segments/{row.id}/{name}": digest
-        for row in segments
-        for name, digest in row.files.items()
-    }
+    expected: dict[str, str] = {}
+    for row in segments:
+        expected |= segment_files(row)
     for kind in COMPONENTS:
-        digests = meta.get(f"{kind}_files", {}).items()
-        expected |= {f"{meta[kind]}/{name}": digest for name, digest in digests}
+        expected |= component_files(meta, kind)
     return expected
+
+
+def segment_files(row: SegmentRow) -> dict[str, str]:
+    """Return the SHA-256 of every file of a segment, by its path in the index."""
+    return {f"segments/{row.id}/{name}": digest for name, digest in row.files.items()}
+
+
+def component_files(meta: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """Return the SHA-256 of every file of a component, by its path in the index."""
+    digests = meta.get(f"{kind}_files", {}).items()
+    return {f"{meta[kind]}/{name}": digest for name, digest in digests}
 
 
 def vocabulary_files(meta: Mapping[str, Any]) -> dict[str, str]:

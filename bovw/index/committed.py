@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bovw.index.checksums import damaged_among
+from bovw.index.checksums import component_files, damaged_among
 from bovw.index.components import COMPONENTS
 from bovw.index.leftovers import remove_left_over, unused
 
@@ -39,6 +39,5 @@ class Committed:
             remove_left_over(path)
 
     def _is_whole(self, kind: str) -> bool:
-        digests = self.meta.get(f"{kind}_files", {}).items()
-        files = {f"{self.meta[kind]}/{name}": digest for name, digest in digests}
+        files = component_files(self.meta, kind)
         return bool(files) and not damaged_among(self.folder, files)

@@ -115,6 +115,7 @@ class Database:
         wanted = {("table", one) for one in _normal(self._schema.split(";")) if one}
         if found and {(kind, *_normal([sql])) for kind, sql in found} != wanted:
             raise sqlite3.DatabaseError("its tables are not those of an index")
+        self.is_empty = not found
 
     def _spend(self) -> bool:
         """Return whether to stop, because the file cannot hold that much work."""

@@ -74,10 +74,8 @@ def edit_index(folder: Path) -> Iterator[list[IndexWriter]]:
 def _finish(folder: Path) -> None:
     """Take what the last commit staged, if it was interrupted, or else drop what is staged."""
     manifest = read_manifest(folder)
-    for part in parts_of(folder):
-        if manifest.get("staged"):
-            take_staged(part)
-        else:
-            drop_staged(part)
+    settle = take_staged if manifest.get("staged") else drop_staged
+    for name in manifest["shards"]:
+        settle(folder / name)
     if manifest.pop("staged", False):
         write_manifest(folder, manifest)

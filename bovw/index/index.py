@@ -69,8 +69,8 @@ class Index:
 
     @property
     def skipped(self) -> int:
-        """How many images are on record that cannot be used; reads the catalog."""
-        return sum(row.status != "ok" for row in self.images())
+        """How many images are on record that cannot be used; asks the catalog."""
+        return sum(part.skipped() for part in self.parts)
 
     @property
     def vocabulary_folder(self) -> Path:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bovw.compute.files import open_regular, replace_file, unreadable
-from bovw.compute.values import listing, mapping, one_of, parse_json, record, text, whole
+from bovw.compute.values import checksum, listing, mapping, one_of, parse_json, record, text, whole
 from bovw.errors import FormatError, check_not_newer
 from bovw.index.catalog import FILE, read_meta
 from bovw.index.checksums import damaged_among
 from bovw.index.layout import ARRAY_FILE, KINDS, NEEDED, NUMBER, OPTIONAL, SHARD_NAME
-from bovw.index.rows import CHECKSUM
 
 MANIFEST = "shards.json"
 FORMAT = 1
@@ -27,9 +26,9 @@ _MANIFEST = record(
         "joined": record(
             {
                 **{kind: text(f"{kind}/{NUMBER}") for kind in NEEDED},
-                "files": mapping(text(f"({'|'.join(KINDS)})/{NUMBER}/{ARRAY_FILE}"), CHECKSUM),
-                "signs": listing(CHECKSUM),
-                "numbering": CHECKSUM,
+                "files": mapping(text(f"({'|'.join(KINDS)})/{NUMBER}/{ARRAY_FILE}"), checksum),
+                "signs": listing(checksum),
+                "numbering": checksum,
             },
             {kind: text(f"{kind}/{NUMBER}") for kind in OPTIONAL},
         ),

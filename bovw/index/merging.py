@@ -11,7 +11,7 @@ import numpy as np
 
 from bovw.errors import damaged_file
 from bovw.index.building import StoredSegment, merge
-from bovw.index.checksums import damaged_among
+from bovw.index.checksums import damaged_among, segment_files
 from bovw.index.layout import NUMBER, NUMBERED, inside
 from bovw.index.rows import ImageRow, SegmentRow
 from bovw.index.segment import Segment
@@ -196,9 +196,7 @@ class LiveSegments:
 
     def _first_damaged(self, one: SegmentState) -> str | None:
         """Return the first of a segment's files that is not what was written."""
-        place = f"segments/{one.row.id}"
-        files = {f"{place}/{name}": digest for name, digest in one.row.files.items()}
-        return next(iter(damaged_among(self._folder, files)), None)
+        return next(iter(damaged_among(self._folder, segment_files(one.row))), None)
 
     def _open(self, one: SegmentState) -> Segment:
         return Segment.open(inside(self._folder, f"segments/{one.row.id}"))

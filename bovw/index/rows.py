@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bovw.compute.values import (
+    checksum,
     either,
     listing,
     mapping,
@@ -27,19 +28,18 @@ from bovw.index.layout import (
 )
 
 # What each value may be. Code that has them from the catalog trusts them.
-CHECKSUM = text("[0-9a-f]{64}")
-ARRAY_FILES = mapping(text(ARRAY_FILE), CHECKSUM)
+ARRAY_FILES = mapping(text(ARRAY_FILE), checksum)
 _NUMBERED = {kind: text(f"{kind}/{NUMBER}") for kind in KINDS}
 META = record(
     {
         "format": whole(1),
         "words": whole(1, 2**31 - 1),
         "bits": one_of(*range(64, 1025, 64)),
-        "fingerprint": CHECKSUM,
+        "fingerprint": checksum,
         "options": mapping(text(r"\w+"), number),
-        "digest": CHECKSUM,
+        "digest": checksum,
         "vocabulary": text(VOCABULARY_NAME),
-        "vocabulary_files": mapping(text(VOCABULARY_FILE), CHECKSUM),
+        "vocabulary_files": mapping(text(VOCABULARY_FILE), checksum),
         **{kind: _NUMBERED[kind] for kind in NEEDED},
         **{f"{kind}_files": ARRAY_FILES for kind in NEEDED},
     },
@@ -55,7 +55,7 @@ COLUMNS = {
     "folder": text(),
     "size": either(whole(0, 2**63), _NOTHING),
     "mtime": either(whole(-(2**63), 2**63), _NOTHING),
-    "sha256": either(CHECKSUM, _NOTHING),
+    "sha256": either(checksum, _NOTHING),
     "width": _COUNT,
     "height": _COUNT,
     "features": _COUNT,

@@ -65,6 +65,14 @@ class Snapshot:
             raise self._misfit()
         return rows
 
+    def skipped(self) -> int:
+        """Count the images on record that cannot be used."""
+        catalog = self._catalog()
+        try:
+            return catalog.skipped()
+        finally:
+            catalog.close()
+
     def outdated(self) -> bool:
         """Tell whether the index has changed since it was opened, or was built anew."""
         catalog = self._catalog()

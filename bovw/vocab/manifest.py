@@ -8,6 +8,7 @@ from typing import Any
 from bovw.compute.files import file_sha256, open_regular, restore_folder, unreadable
 from bovw.compute.values import (
     anything,
+    checksum,
     either,
     listing,
     mapping,
@@ -25,7 +26,6 @@ FORMAT = 2
 FILE = "manifest.json"
 # The longest manifest that is read.
 _BYTES = 1_000_000
-_CHECKSUM = text("[0-9a-f]{64}")
 _SETTING = either(number, text(), one_of(None), listing(either(number, text())))
 _KIND = record(
     {
@@ -36,9 +36,9 @@ _KIND = record(
     }
 )
 _MANIFEST = record(
-    {"format": whole(), "fingerprint": _CHECKSUM, "settings": mapping(text(), _SETTING)},
+    {"format": whole(), "fingerprint": checksum, "settings": mapping(text(), _SETTING)},
     {
-        "checksums": mapping(text(r"\w+\.\w+"), _CHECKSUM),
+        "checksums": mapping(text(r"\w+\.\w+"), checksum),
         "features": either(one_of(None), mapping(text(), anything)),
     },
 )
